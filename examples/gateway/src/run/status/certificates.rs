@@ -3,7 +3,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it looks at files by this machine's clock")]
 
+mod log_lines;
 mod role;
+mod unfit_for_clients;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +21,9 @@ use crate::run::hub::enrolment::{life_of, overdue};
 use crate::run::hub::enrolment_state::{Enrolment, EnrolmentState};
 
 use super::prometheus_text::Page;
+use log_lines::tell;
 pub(crate) use role::Role;
+pub(crate) use unfit_for_clients::UnfitForClients;
 
 /// Pause between two checks of the files.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -44,11 +48,13 @@ pub(crate) struct End {
     pub(crate) is_unreadable: bool,
     /// Set if it is a file of lists of revoked certificates of which none is by an authority that the configuration names.
     pub(crate) is_foreign: bool,
+    /// Reason for which each client refuses the listener's certificate although it has not ended. `None`: there is none.
+    pub(crate) unfit: Option<UnfitForClients>,
 }
 
 impl End {
     pub(crate) fn needs_somebody(&self) -> bool {
-        self.is_near || self.is_unreadable || self.is_foreign
+        self.is_near || self.is_unreadable || self.is_foreign || self.unfit.is_some()
     }
 }
 
@@ -88,6 +94,7 @@ struct File {
     stamps: [Stamp; 2],
     end: Option<SystemTime>,
     is_foreign: bool,
+    unfit: Option<UnfitForClients>,
     /// Number of checks in a row at which the file was unreadable.
     failed_looks: u32,
     said: Option<SystemTime>,
@@ -107,7 +114,7 @@ impl File {
     }
 
     fn new(role: Role, path: &Path, partner: Option<&Path>, near: Duration) -> Self {
-        let found = read(role, path, partner, [None; 2]);
+        let found = read((role, path, partner), [None; 2], SystemTime::now());
         let mut file = Self {
             role,
             path: path.to_owned(),
@@ -120,6 +127,7 @@ impl File {
             stamps: [None; 2],
             end: None,
             is_foreign: false,
+            unfit: None,
             failed_looks: 0,
             said: None,
         };
@@ -133,12 +141,22 @@ impl File {
             Found::Unreadable { is_there } => {
                 (self.is_there, self.failed_looks) = (is_there, self.failed_looks.saturating_add(1));
             }
-            Found::Read { stamps, end, is_foreign, life } => {
+            Found::Read { stamps, end, is_foreign, unfit, life } => {
+                let is_same = (stamps, unfit) == (self.stamps, self.unfit);
                 (self.stamps, self.end, self.is_foreign) = (stamps, end, is_foreign);
-                self.life = life;
-                (self.failed_looks, self.said) = (0, None);
+                (self.unfit, self.life, self.failed_looks) = (unfit, life, 0);
+                self.said = self.said.filter(|_| is_same);
             }
         }
+    }
+
+    /// Returns the stamps of the content that need not be read again. A certificate that is not valid yet becomes so without a change of its file.
+    fn known(&self) -> [Stamp; 2] {
+        if self.unfit == Some(UnfitForClients::NotYetValid) { [None; 2] } else { self.stamps }
+    }
+
+    fn unfit(&self, is_clock_right: bool) -> Option<UnfitForClients> {
+        self.unfit.filter(|unfit| unfit.is_certain(is_clock_right))
     }
 
     fn is_unreadable(&self) -> bool {
@@ -153,9 +171,10 @@ impl File {
     }
 
     /// Returns whether a log line about the file is due, and counts it as written.
-    fn may_say(&mut self, now: SystemTime) -> bool {
+    fn may_say(&mut self, now: SystemTime, is_clock_right: bool) -> bool {
         let is_said = |said: SystemTime| now.duration_since(said).is_ok_and(|ago| ago < DAY);
         let is_due = self.is_near(now) || self.is_unreadable() || self.is_foreign;
+        let is_due = is_due || self.unfit(is_clock_right).is_some();
         let may_say = is_due && !self.said.is_some_and(is_said);
         self.said = if may_say { Some(now) } else { self.said };
         may_say
@@ -174,12 +193,13 @@ enum Found {
         stamps: [Stamp; 2],
         end: Option<SystemTime>,
         is_foreign: bool,
+        unfit: Option<UnfitForClients>,
         life: Option<Duration>,
     },
 }
 
 /// Reads a certificate or list, and its partner if there is one, when their stamps are no longer `known`.
-fn read(role: Role, path: &Path, partner: Option<&Path>, known: [Stamp; 2]) -> Found {
+fn read((role, path, partner): (Role, &Path, Option<&Path>), known: [Stamp; 2], now: SystemTime) -> Found {
     let found = [stamp(path), partner.and_then(stamp)];
     if found[0].is_some() && found == known {
         return Found::AsBefore;
@@ -203,7 +223,8 @@ fn read(role: Role, path: &Path, partner: Option<&Path>, known: [Stamp; 2]) -> F
     };
     let is_foreign = role.is_list() && partner.is_some_and(|ca| !is_list_of(path, ca));
     let life = if matches!(role, Role::Hub | Role::Broker) { life_of(path) } else { None };
-    Found::Read { stamps: found, end: end.copied(), is_foreign, life }
+    let unfit = if role == Role::Listener { UnfitForClients::of(path, now) } else { None };
+    Found::Read { stamps: found, end: end.copied(), is_foreign, unfit, life }
 }
 
 #[cfg(not(feature = "est"))]
@@ -268,14 +289,15 @@ impl Certificates {
         Self { files: Arc::new(Mutex::new(files)), enrolment }
     }
 
-    /// Checks the files for as long as the future is polled.
-    pub(crate) async fn watch(self) {
+    /// Checks the files for as long as the future is polled. `is_clock_right` tells whether the wall clock is known to be right.
+    pub(crate) async fn watch(self, is_clock_right: impl Fn() -> bool) {
         if self.lock().is_empty() {
             return;
         }
         loop {
-            let certificates = self.clone();
-            if tokio::task::spawn_blocking(move || certificates.look(SystemTime::now())).await.is_err() {
+            let (certificates, is_right) = (self.clone(), is_clock_right());
+            let look = move || certificates.look(SystemTime::now(), is_right);
+            if tokio::task::spawn_blocking(look).await.is_err() {
                 return;
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -283,17 +305,17 @@ impl Certificates {
     }
 
     /// Checks all files once. No file is read under the lock, so that a hanging disk blocks no other caller.
-    fn look(&self, now: SystemTime) {
-        let known = |file: &File| (file.role, file.path.clone(), file.partner.clone(), file.stamps);
+    fn look(&self, now: SystemTime, is_clock_right: bool) {
+        let known = |file: &File| (file.role, file.path.clone(), file.partner.clone(), file.known());
         let known: Vec<_> = self.lock().iter().map(known).collect();
         let look = |(role, path, partner, stamps): &(Role, PathBuf, Option<PathBuf>, [Stamp; 2])| {
-            read(*role, path, partner.as_deref(), *stamps)
+            read((*role, path, partner.as_deref()), *stamps, now)
         };
         let found: Vec<_> = known.iter().map(look).collect();
         for (file, found) in self.lock().iter_mut().zip(found) {
             file.take(found);
-            if file.may_say(now) {
-                tell(file, now);
+            if file.may_say(now, is_clock_right) {
+                tell(file, now, file.unfit(is_clock_right));
             }
         }
     }
@@ -304,11 +326,11 @@ impl Certificates {
     }
 
     /// Returns the known expiries, and files that were never readable.
-    pub(crate) fn ends(&self) -> Vec<End> {
-        self.ends_at(SystemTime::now())
+    pub(crate) fn ends(&self, is_clock_right: bool) -> Vec<End> {
+        self.ends_at(SystemTime::now(), is_clock_right)
     }
 
-    fn ends_at(&self, now: SystemTime) -> Vec<End> {
+    fn ends_at(&self, now: SystemTime, is_clock_right: bool) -> Vec<End> {
         let end = |file: &File| {
             let at_s = file.end.and_then(|end| Some(end.duration_since(UNIX_EPOCH).ok()?.as_secs()));
             (at_s.is_some() || file.is_unreadable()).then(|| End {
@@ -319,6 +341,7 @@ impl Certificates {
                 has_ended: file.end.is_some_and(|end| end <= now),
                 is_unreadable: file.is_unreadable(),
                 is_foreign: file.is_foreign,
+                unfit: file.unfit(is_clock_right),
             })
         };
         self.lock().iter().filter_map(end).collect()
@@ -326,27 +349,6 @@ impl Certificates {
 
     fn lock(&self) -> MutexGuard<'_, Vec<File>> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn tell(file: &File, now: SystemTime) {
-    let (role, path, days) = (file.role, file.path.display(), file.days_left(now));
-    if role.is_list() {
-        if file.is_unreadable() {
-            tracing::warn!(%role, %path, "a list of revoked certificates cannot be read: the last one counts, the next start fails");
-        } else if file.is_foreign {
-            tracing::warn!(%role, %path, "a list of revoked certificates is of another authority than the one that is named: it keeps out nobody whom that one revoked");
-        } else {
-            tracing::warn!(%role, %path, "a list of revoked certificates is out of date, by this machine's clock: who was revoked since is let in until there is a new one");
-        }
-    } else if file.is_unreadable() && role.is_authority() {
-        tracing::warn!(%role, %path, "an authority's certificate cannot be read: the next start fails");
-    } else if file.is_unreadable() {
-        tracing::warn!(%role, %path, "a certificate cannot be read, or its key is of another one: a start makes no connection with it");
-    } else if file.end.is_some_and(|end| end <= now) {
-        tracing::warn!(%role, %path, "a certificate has ended, by this machine's clock: renew it");
-    } else {
-        tracing::warn!(%role, %path, days, "a certificate ends soon, by this machine's clock: renew it");
     }
 }
 

@@ -133,7 +133,7 @@ impl Monitor {
             hub_address: link.address,
             verdict: Verdict::Delivering,
             clock_synced: self.wall.now().synced,
-            certificates: self.certificates.ends(),
+            certificates: self.certificates.ends(self.wall.now().synced),
             config_refused: self.facts.get().is_refused(),
             store_bytes_written: stats.store.bytes_written + self.table_files.bytes_written(),
             wan_bytes: wan_bytes::by_cause(&link),
@@ -194,7 +194,8 @@ impl Monitor {
         service::ready(&service);
         let keep_alive = service::keep_alive(&service, &self.queue);
         let account = self.account.clone().keep(self.queue.clone());
-        tokio::join!(self.tell_state(&service), keep_alive, self.certificates.clone().watch(), account);
+        let certificates = self.certificates.clone().watch(|| self.wall.now().synced);
+        tokio::join!(self.tell_state(&service), keep_alive, certificates, account);
     }
 
     /// Writes a log line for each change of the state, within the rate limit, for as long as it is polled.
@@ -343,7 +344,7 @@ fn cause(figures: &Figures) -> Option<&str> {
         Some(reason) => Some(reason),
         _ if sample.refused.needs_somebody() => sample.refused.cause(),
         _ if sample.certificates.iter().any(|end| end.needs_somebody() && !end.role.is_list()) => {
-            Some("a certificate ends soon, or cannot be read")
+            Some("a certificate ends soon, cannot be read, or is one that clients refuse")
         }
         _ if sample.certificates.iter().any(End::needs_somebody) => {
             Some("a list of revoked certificates is out of date, of another authority, or cannot be read")

@@ -38,7 +38,7 @@ fn an_end_is_near_as_long_before_it_as_is_asked_for_and_after_it() {
     for (near_days, end, is_near) in
         [(14, 15, false), (14, 13, true), (14, -1, true), (14, -400, true), (90, 89, true), (90, 91, false)]
     {
-        let ends = of(dir.path(), Role::Hub, near_days, &[end]).ends_at(at(0));
+        let ends = of(dir.path(), Role::Hub, near_days, &[end]).ends_at(at(0), true);
         assert_eq!((days(&ends[0]), ends[0].is_near), (end, is_near), "{near_days} {end}");
     }
 }
@@ -49,7 +49,7 @@ fn what_is_not_of_the_chain_does_not_count_and_of_authorities_the_last_to_end_do
     for (role, end) in
         [(Role::Hub, 100), (Role::Listener, 100), (Role::HubAuthority, 900), (Role::SensorAuthority, 900)]
     {
-        let ends = of(dir.path(), role, 14, &[100, 900, 300]).ends_at(at(0));
+        let ends = of(dir.path(), role, 14, &[100, 900, 300]).ends_at(at(0), true);
         assert_eq!(ends.iter().map(days).collect::<Vec<_>>(), [end], "{role}");
     }
 }
@@ -92,12 +92,12 @@ fn a_renewed_file_is_read_and_one_that_cannot_be_read_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let certificates = of(dir.path(), Role::Hub, 14, &[3]);
     let end = || {
-        certificates.look(at(0));
-        certificates.ends_at(at(0)).iter().map(|end| (days(end), end.is_near)).collect::<Vec<_>>()
+        certificates.look(at(0), true);
+        certificates.ends_at(at(0), true).iter().map(|end| (days(end), end.is_near)).collect::<Vec<_>>()
     };
     let path = dir.path().join("file");
     assert_eq!(end(), [(3, true)]);
-    let asks = || certificates.ends_at(at(0))[0].is_unreadable;
+    let asks = || certificates.ends_at(at(0), true)[0].is_unreadable;
     std::fs::remove_file(&path).unwrap();
     assert_eq!((end(), asks()), (vec![(3, true)], false), "a renewal may be under way");
     std::fs::write(&path, "half a certif").unwrap();
@@ -105,9 +105,9 @@ fn a_renewed_file_is_read_and_one_that_cannot_be_read_changes_nothing() {
     std::fs::write(&path, pem(365)).unwrap();
     assert_eq!((end(), asks()), (vec![(365, false)], false));
     std::fs::write(&path, "half a certif").unwrap();
-    assert!(!certificates.ends_at(at(0))[0].needs_somebody());
+    assert!(!certificates.ends_at(at(0), true)[0].needs_somebody());
     assert_eq!((end(), end(), asks()), (vec![(365, false)], vec![(365, false)], true));
-    assert!(certificates.ends_at(at(0))[0].needs_somebody());
+    assert!(certificates.ends_at(at(0), true)[0].needs_somebody());
 }
 
 #[test]
@@ -135,8 +135,8 @@ fn a_key_of_another_certificate_needs_somebody() {
         let config = parsed.unwrap_or_else(|findings| panic!("{findings}")).0;
         let certificates = Certificates::new(&config);
         let needs = || {
-            certificates.look(at(0));
-            certificates.ends_at(at(0))[0].needs_somebody()
+            certificates.look(at(0), true);
+            certificates.ends_at(at(0), true)[0].needs_somebody()
         };
         assert!(!needs() && !needs());
         std::fs::write(&key, &other.1).unwrap();
@@ -147,20 +147,59 @@ fn a_key_of_another_certificate_needs_somebody() {
     }
 }
 
+/// Each client refuses it, and nobody else says so while the gateway runs. A hub may take one that names no clients.
+#[test]
+fn a_certificate_of_the_listener_that_no_client_takes_needs_somebody() {
+    use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
+    let dir = tempfile::tempdir().unwrap();
+    let needs_by = |is_clock_right, role, from, usage| {
+        let certificates = of(dir.path(), role, 14, &[400]);
+        let mut params = CertificateParams::new(vec!["x".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (at(from).into(), at(400).into());
+        params.extended_key_usages = vec![usage];
+        let cert = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        std::fs::write(dir.path().join("file"), cert.pem()).unwrap();
+        let lines = captured_log::captured(|| certificates.look(at(0), is_clock_right));
+        let needs = certificates.ends_at(at(0), is_clock_right)[0].needs_somebody();
+        assert_eq!(lines.contains("a certificate that clients refuse"), needs, "{lines}");
+        needs
+    };
+    let needs = |role, from, usage| needs_by(true, role, from, usage);
+    assert!(!needs(Role::Listener, -1, ServerAuth));
+    assert!(needs(Role::Listener, -1, ClientAuth), "not for servers");
+    assert!(needs(Role::Listener, 1, ServerAuth), "not valid yet");
+    assert!(!needs_by(false, Role::Listener, 1, ServerAuth), "it may be by a clock that is right");
+    assert!(needs_by(false, Role::Listener, -1, ClientAuth), "whatever the time");
+    assert!(!needs(Role::Hub, -1, ServerAuth));
+}
+
+#[test]
+fn a_certificate_that_was_not_valid_yet_is_fit_without_a_change_of_its_file_and_told_once_a_day_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let certificates = of(dir.path(), Role::Listener, 14, &[400]);
+    let mut params = CertificateParams::new(vec!["x".to_owned()]).unwrap();
+    (params.not_before, params.not_after) = (at(3).into(), at(400).into());
+    let cert = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+    std::fs::write(dir.path().join("file"), cert.pem()).unwrap();
+    let lines = |day| captured_log::captured(|| certificates.look(at(day), true)).lines().count();
+    assert_eq!([0, 0, 1, 1, 4].map(lines), [1, 0, 1, 0, 0]);
+    assert!(!certificates.ends_at(at(4), true)[0].needs_somebody());
+}
+
 #[test]
 fn there_is_a_line_once_a_day_and_at_once_for_another_certificate() {
     let dir = tempfile::tempdir().unwrap();
     let certificates = of(dir.path(), Role::Hub, 14, &[10]);
     let says = |now: SystemTime| {
         let before = certificates.lock()[0].said;
-        certificates.look(now);
+        certificates.look(now, true);
         certificates.lock()[0].said == Some(now) && before != Some(now)
     };
     let hour = Duration::from_secs(3_600);
     assert!(!says(at(-5)), "it is not near yet");
     assert!(says(at(0)) && !says(at(0) + hour) && !says(at(0) + hour * 23));
     assert!(says(at(1)) && says(at(11)), "also behind its end");
-    let line = |now| captured_log::captured(|| certificates.look(now));
+    let line = |now| captured_log::captured(|| certificates.look(now, true));
     assert!(line(at(12)).contains("a certificate has ended"));
     assert!(line(at(12)).is_empty(), "said already");
     std::fs::write(dir.path().join("file"), pem(12)).unwrap();
@@ -179,6 +218,7 @@ fn end() -> End {
         has_ended: false,
         is_unreadable: false,
         is_foreign: false,
+        unfit: None,
     }
 }
 
@@ -213,7 +253,7 @@ fn a_certificate_of_hub_and_broker_that_the_gateway_renews_is_near_its_end_at_bo
         );
         let parsed = Config::parse(&dir.path().join("g.toml"), &text, &|_| None);
         let config = parsed.unwrap_or_else(|findings| panic!("{findings}")).0;
-        let ends = Certificates::new(&config).ends_at(at(0));
+        let ends = Certificates::new(&config).ends_at(at(0), true);
         ends.iter().map(|end| (end.role, end.is_near)).collect::<Vec<_>>()
     };
     assert_eq!(near("both", ""), [(Role::Hub, false), (Role::Broker, false)]);
@@ -239,7 +279,7 @@ fn a_first_certificate_is_to_come_by_a_claim_and_only_where_there_is_no_file() {
     let is_unreadable = |comes_by_claim| {
         let mut file = File::new(Role::Hub, &path, None, DAY).enrolled(comes_by_claim, DAY);
         for _ in 0..FAILED_LOOKS {
-            file.take(read(Role::Hub, &path, None, [None; 2]));
+            file.take(read((Role::Hub, &path, None), [None; 2], at(0)));
         }
         file.is_unreadable()
     };

@@ -8,7 +8,7 @@ use edge_bridge::wire::TopicError;
 
 use crate::run::hub::link_trouble::LinkTrouble;
 use crate::run::sensors::refused_topic::RefusedTopic;
-use crate::run::status::certificates::{End, Role};
+use crate::run::status::certificates::{End, Role, UnfitForClients};
 use crate::run::status::outputs::units::counted;
 
 use super::facts::Facts;
@@ -105,6 +105,10 @@ fn certificates(needs: &mut Needs, facts: &Facts, ends: &[End]) {
             Role::BrokerRevoked => "The list of revoked certificates of local brokers",
         };
         let text = match end.days_left {
+            _ if end.unfit.is_some() && !end.is_unreadable => {
+                let unfit = end.unfit.map_or("", UnfitForClients::words);
+                format!("{whose} {unfit}: clients refuse it.")
+            }
             _ if end.role.is_list() && end.is_unreadable => {
                 format!("{whose} cannot be read: the next start would fail.")
             }

@@ -54,8 +54,16 @@ fn every_cause_of_a_bad_verdict_is_something_that_needs_a_person() {
         ("certificate", |figures| {
             let (at_s, days_left) = (Some(1_800_000_000), 9);
             let (has_ended, is_unreadable, is_foreign) = (false, false, false);
-            let end =
-                End { role: Role::Hub, at_s, days_left, is_near: true, has_ended, is_unreadable, is_foreign };
+            let end = End {
+                role: Role::Hub,
+                at_s,
+                days_left,
+                is_near: true,
+                has_ended,
+                is_unreadable,
+                is_foreign,
+                unfit: None,
+            };
             figures.sample.certificates = vec![End { is_near: false, ..end }, end];
         }),
         ("time", |figures| {

@@ -83,6 +83,7 @@ fn a_listener_without_a_certificate_says_who_is_not_served() {
         has_ended: false,
         is_unreadable: true,
         is_foreign: false,
+        unfit: None,
     };
     figures.sample.certificates = vec![unreadable];
     let need = |facts: &Facts| {
