@@ -170,7 +170,7 @@ async fn follow_certificate(files: &TlsAddresses, in_force: &mut InForce, listen
             in_force.certificates.is_to_be_read_again();
         }
     }
-    let Renewal { tls, shows_another, verifies_again, .. } = renewal;
+    let Renewal { tls, shows_another, doubt, verifies_again, .. } = renewal;
     in_force.tls = Some(tls.clone());
     if !shows_another && !verifies_again {
         return true;
@@ -182,6 +182,9 @@ async fn follow_certificate(files: &TlsAddresses, in_force: &mut InForce, listen
         );
     } else {
         tracing::info!("the listener's certificate has changed: who connects from now on sees it");
+    }
+    if let Some(error) = doubt {
+        tracing::warn!(%error, "the listener shows a certificate that clients refuse, or may refuse");
     }
     is_open
 }

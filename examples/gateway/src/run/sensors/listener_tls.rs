@@ -34,6 +34,8 @@ pub(super) struct Renewal {
     pub(super) tls: ListenerTls,
     /// Set if another certificate is shown from now on.
     pub(super) shows_another: bool,
+    /// Reason for which clients refuse that one, or some of them may; `None` if there is none, or no other one is shown.
+    pub(super) doubt: Option<String>,
     /// Set if clients are judged by other authorities or lists from now on.
     pub(super) verifies_again: bool,
     /// Errors of what stays as it was, in one text; `None` if there is none.
@@ -92,8 +94,10 @@ impl ListenerTls {
                 }
             }
         }
+        let shows_another = tls.cert != self.cert;
         Renewal {
-            shows_another: tls.cert != self.cert,
+            shows_another,
+            doubt: shows_another.then(|| doubt(files)).flatten(),
             verifies_again: (&tls.client_ca, &tls.client_crl) != (&self.client_ca, &self.client_crl),
             failed: (!failed.is_empty()).then(|| failed.join("; ")),
             is_of_content,
@@ -148,6 +152,13 @@ fn usable(tls: &ServerTls, files: &TlsAddresses) -> Result<ServerTls, (TlsError,
         Err(error) if is_of_other_key(&error) => Err((error, false)),
         _ => Ok(renewed),
     }
+}
+
+/// Returns what clients have against the certificate, as far as it is known here; `None` if nothing.
+fn doubt(files: &TlsAddresses) -> Option<String> {
+    let problem = listener_problem(files)?;
+    let said = if is_of_no_use(&problem) { "clients refuse it" } else { "clients may refuse it" };
+    Some(format!("{}: {problem}, {said} ([local] cert)", files.cert.display()))
 }
 
 fn is_of_other_key(error: &TlsError) -> bool {
@@ -267,5 +278,35 @@ mod tests {
         std::fs::write(&files.cert, of_key(&key, [2000, 2160], &[ServerAuth])).unwrap();
         let renewal = tls.renewed(&files);
         assert!(renewal.shows_another && renewal.failed.is_none(), "{:?}", renewal.failed);
+        assert_eq!(renewal.doubt, None);
+    }
+
+    /// Where none could be used, or another one that some clients take was in force.
+    #[test]
+    fn a_certificate_that_clients_refuse_is_shown_with_a_warning() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = written(dir.path());
+        let open = || ListenerTls::open(&files, ClockFloor::new(|| None)).unwrap();
+        let authority = std::fs::read(&files.cert).unwrap();
+        let key = std::fs::read_to_string(&files.key).unwrap();
+        let usage = rcgen::ExtendedKeyUsagePurpose::ClientAuth;
+        std::fs::remove_file(&files.key).unwrap();
+        let without = open();
+        std::fs::write(&files.key, &key).unwrap();
+        std::fs::write(&files.cert, of_key(&key, [2000, 2160], &[usage])).unwrap();
+        let renewal = without.renewed(&files);
+        let path = files.cert.display();
+        let expected =
+            format!("{path}: the certificate is not one for servers, clients refuse it ([local] cert)");
+        assert_eq!((renewal.shows_another, renewal.doubt), (true, Some(expected)));
+        assert_eq!(renewal.tls.renewed(&files).doubt, None, "it is the same");
+        std::fs::write(&files.cert, of_key(&key, [2000, 2160], &[])).unwrap();
+        let good = open();
+        std::fs::write(&files.cert, authority).unwrap();
+        let doubt = good.renewed(&files).doubt.unwrap();
+        assert!(
+            doubt.contains("made for an authority") && doubt.contains("clients may refuse it"),
+            "{doubt}"
+        );
     }
 }
