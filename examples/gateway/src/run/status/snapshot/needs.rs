@@ -107,7 +107,8 @@ fn certificates(needs: &mut Needs, facts: &Facts, ends: &[End]) {
         let text = match end.days_left {
             _ if end.unfit.is_some() && !end.is_unreadable => {
                 let unfit = end.unfit.map_or("", UnfitForClients::words);
-                format!("{whose} {unfit}: clients refuse it.")
+                // While a good one is in force, the need `access` says so.
+                format!("{whose}, as its file has it, {unfit}: clients refuse it.")
             }
             _ if end.role.is_list() && end.is_unreadable => {
                 format!("{whose} cannot be read: the next start would fail.")

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::config::Findings;
 use crate::run::configuration::refusal::{Refusal, Unfit};
+use crate::run::status::certificates::UnfitForClients;
 
 use super::*;
 
@@ -71,11 +72,20 @@ fn a_certificate_that_cannot_be_used_is_no_change_of_gateway_toml() {
     assert!(need(mistake("local.client_ca", "wrong")).text.starts_with("The changed gateway.toml"));
 }
 
-/// Nothing was in force that could go on.
+/// What is shown may be another one, where the file has changed.
 #[test]
-fn a_listener_without_a_certificate_says_who_is_not_served() {
+fn a_certificate_that_clients_refuse_is_told_as_that_of_the_file() {
     let mut figures = figures();
-    let unreadable = End {
+    let unfit = Some(UnfitForClients::NotForServers);
+    figures.sample.certificates = vec![End { unfit, is_unreadable: false, ..unreadable_at_the_listener() }];
+    let need = snapshot(&figures).needs.remove(0);
+    let said = "The gateway's certificate for its sensors, as its file has it, is not one for servers";
+    assert_eq!((need.id.as_str(), need.level), ("certificate", Level::Act));
+    assert!(need.text.starts_with(said) && need.text.ends_with(": clients refuse it."), "{need:?}");
+}
+
+fn unreadable_at_the_listener() -> End {
+    End {
         role: Role::Listener,
         at_s: None,
         days_left: 0,
@@ -84,8 +94,14 @@ fn a_listener_without_a_certificate_says_who_is_not_served() {
         is_unreadable: true,
         is_foreign: false,
         unfit: None,
-    };
-    figures.sample.certificates = vec![unreadable];
+    }
+}
+
+/// Nothing was in force that could go on.
+#[test]
+fn a_listener_without_a_certificate_says_who_is_not_served() {
+    let mut figures = figures();
+    figures.sample.certificates = vec![unreadable_at_the_listener()];
     let need = |facts: &Facts| {
         let needs = super::super::snapshot(facts, NOW, &figures, &recorder(&figures)).needs;
         let [need] = &needs[..] else { panic!("{needs:?}") };
