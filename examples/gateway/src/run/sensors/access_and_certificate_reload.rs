@@ -97,6 +97,9 @@ pub(in crate::run) async fn follow(
     (listener, facts): (LocalPublisher, CurrentFacts),
 ) {
     while !(in_force.rules.files.is_empty() && in_force.certificates.files.is_empty()) {
+        // At once: what there is to be told of the start is true from then on.
+        facts.set_refused_access(in_force.refused());
+        facts.set_without_tls(in_force.without_tls());
         tokio::time::sleep(LOOK_EVERY).await;
         let mut is_open = true;
         if in_force.rules.has_changed().await {
@@ -110,8 +113,6 @@ pub(in crate::run) async fn follow(
         if !is_open {
             return;
         }
-        facts.set_refused_access(in_force.refused());
-        facts.set_without_tls(in_force.without_tls());
     }
 }
 
