@@ -186,6 +186,9 @@ mod tests {
             let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
             let end = std::time::SystemTime::now() + std::time::Duration::from_secs(86_400 * days);
             params.not_after = end.into();
+            if name == "ca" {
+                params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            }
             params.distinguished_name = rcgen::DistinguishedName::new();
             params.distinguished_name.push(rcgen::DnType::CommonName, name);
             let write = |ending: &str, text: String| {

@@ -13,8 +13,11 @@ impl Site {
         let site = Self(tempfile::tempdir().unwrap());
         let key = rcgen::KeyPair::generate().unwrap();
         let cert = rcgen::CertificateParams::new(vec!["g".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let mut authority = rcgen::CertificateParams::default();
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let authority = authority.self_signed(&key).unwrap();
         for (name, text) in
-            [("ca.crt", cert.pem()), ("own.crt", cert.pem()), ("own.key", key.serialize_pem())]
+            [("ca.crt", authority.pem()), ("own.crt", cert.pem()), ("own.key", key.serialize_pem())]
         {
             site.write(name, &text);
         }

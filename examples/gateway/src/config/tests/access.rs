@@ -24,6 +24,9 @@ fn files() -> tempfile::TempDir {
         rcgen::CertificateParams::new(vec!["gw".to_owned()]).unwrap().self_signed(&key).unwrap();
     write(&at("cert"), &certificate.pem());
     write(&at("key"), &key.serialize_pem());
+    let mut authority = rcgen::CertificateParams::default();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    write(&at("ca"), &authority.self_signed(&key).unwrap().pem());
     write(&at("other.key"), &rcgen::KeyPair::generate().unwrap().serialize_pem());
     dir
 }
@@ -44,13 +47,13 @@ fn what_is_in_order_is_passed_over() {
     let dir = files();
     for local in [
         "listen = \"0.0.0.0:1883\"\npassword_file = \"users\"\nacl_file = \"rights\"".to_owned(),
-        format!("{TLS}client_ca = \"cert\"\nacl_file = \"rights\""),
-        format!("{TLS}client_ca = \"cert\"\nclient_user_from = \"san\"\nmin_keep_alive = \"5m\""),
+        format!("{TLS}client_ca = \"ca\"\nacl_file = \"rights\""),
+        format!("{TLS}client_ca = \"ca\"\nclient_user_from = \"san\"\nmin_keep_alive = \"5m\""),
         format!("{TLS}password_file = \"users\"\nlisten = \"127.0.0.1:1883\""),
         "listen = \"127.0.0.1:1883\"\npassword_file = \"users\"\nallow_anonymous = true".to_owned(),
         "listen = \"127.0.0.1:1883\"\nws_listen = \"127.0.0.1:9001\"".to_owned(),
         format!(
-            "{TLS}client_ca = \"cert\"\nwss_listen = \"0.0.0.0:9443\"\nws_origins = [\"https://a.example\"]"
+            "{TLS}client_ca = \"ca\"\nwss_listen = \"0.0.0.0:9443\"\nws_origins = [\"https://a.example\"]"
         ),
     ] {
         assert_eq!(said(dir.path(), &local), "", "{local}");
@@ -217,7 +220,6 @@ fn each_mistake_about_websocket_is_named() {
 fn files_with_rights_that_others_may_write_are_told() {
     let dir = files();
     let lines = format!("{TLS}client_ca = \"ca\"\nacl_file = \"rights\"");
-    write(&dir.path().join("ca"), &fs::read_to_string(dir.path().join("cert")).unwrap());
     for (name, key, words) in
         [("rights", "acl_file", "the rights of clients"), ("ca", "client_ca", "who is let in")]
     {
