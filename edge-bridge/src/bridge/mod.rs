@@ -46,7 +46,7 @@ pub use packing::dead_letter_address::{DEAD_LETTER_PREFIX, dead_letter_topic};
 pub use packing::identity_form::{IdentityForm, identity_text, is_possible_duplicate};
 pub use packing::pack::{HubAnswer, Pack, Packed, Packing, RawPack};
 pub use parked::parked_list::{ParkedList, ParkedRow, ParkedTopic};
-pub use refused::dropped::DroppedTopic;
+pub use refused::dropped_topics::DroppedTopic;
 pub use stall_breaker::{Delays, StallAction, StallBreaker};
 pub use stats::Stats;
 pub use uplink_event::{ByHandCount, HubLimit, LeftOut, Refusal, UplinkEvent};

@@ -7,7 +7,7 @@ use crate::wire::{ReasonCode, Version};
 use super::downlink::Refused;
 use super::link_state::{LinkState, Progress};
 use super::packing::pack::Pack;
-use super::refused::dropped::DroppedTopic;
+use super::refused::dropped_topics::DroppedTopic;
 use super::spool::Spool;
 use super::uplink_event::Refusal;
 use super::{Core, Phase};

@@ -12,7 +12,7 @@ use super::message::Message;
 use super::notice_limit::Notices;
 use super::packing::pack::{Pack, set_expiry};
 use super::parked::operator_pass_state::Pass;
-use super::refused::dropped::DroppedRows;
+use super::refused::dropped_topics::DroppedRows;
 use super::refused::learned_size_limit::SizeLimit;
 use super::refused::link_refusal::LinkRefusal;
 use super::refused::message_retries::Retries;

@@ -1,6 +1,7 @@
 //! Refusals: breakers for topics, messages, subscriptions and the whole link, so that a refusal costs itself only.
 
 pub(super) mod dropped;
+pub(super) mod dropped_topics;
 pub(super) mod hub_closes;
 pub(super) mod learned_size_limit;
 pub(super) mod link_refusal;
