@@ -234,7 +234,8 @@ fn a_file_of_30_000_routes_is_refused_for_what_it_counts() {
 fn a_start_with_another_key_of_the_queue_says_how_to_mend_it() {
     let dir = tempfile::tempdir().unwrap();
     let key = |name: &str, key: u8| fs::write(dir.path().join(name), [key; 32]).unwrap();
-    (key("queue.key", 7), key("other.key", 8));
+    key("queue.key", 7);
+    key("other.key", 8);
     let config = format!(
         "[gateway]\nid = \"g\"\n[hub]\nurl = \"mqtt://{}\"\n[local]\nlisten = \"{}\"\n\
          [[route]]\nmatch = \"#\"\n[queue]\nkey_file = \"queue.key\"\n",

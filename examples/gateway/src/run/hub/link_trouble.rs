@@ -86,6 +86,7 @@ fn is_not_taken(cause: &str) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_types, reason = "a handshake has a connection")]
 mod tests {
     use std::sync::Arc;
 
