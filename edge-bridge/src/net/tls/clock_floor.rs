@@ -60,6 +60,12 @@ impl ClockFloor {
         Self(Arc::new(Inner { floor: Box::new(floor), is_told: AtomicBool::new(false) }))
     }
 
+    /// Returns the floor; `None` if the wall clock is known to be right.
+    #[must_use]
+    pub fn get(&self) -> Option<SystemTime> {
+        (self.0.floor)()
+    }
+
     /// Judges certificates at the time `at`, or at the later beginning of one's validity while there is a floor.
     pub(in crate::net) fn judge<T>(
         &self,
@@ -67,7 +73,7 @@ impl ClockFloor {
         verify: impl Fn(UnixTime) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut result = verify(at);
-        if (self.0.floor)().is_none() {
+        if self.get().is_none() {
             self.0.is_told.store(false, Ordering::Relaxed);
             return result;
         }

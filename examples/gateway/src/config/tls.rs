@@ -269,7 +269,7 @@ pub(crate) fn listener_problem(files: &TlsAddresses) -> Option<CertificateProble
     server_certificate_problem(&files.cert, SystemTime::now()).ok().flatten()
 }
 
-/// Returns whether every client refuses a listener's certificate for this. Some clients take one that is unfit, such as a self-signed one.
+/// Returns whether every client that looks at a listener's certificate refuses it for this. Some that look take one that is unfit, such as a self-signed one.
 pub(crate) fn is_of_no_use(problem: &CertificateProblem) -> bool {
     matches!(
         problem,

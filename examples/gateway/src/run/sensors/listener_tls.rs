@@ -22,6 +22,10 @@ pub(super) struct ListenerTls {
     cert: Content,
     client_ca: Content,
     client_crl: Content,
+    /// Set if clients that look at it refuse the certificate in force, and did so when it was taken.
+    is_of_no_use: bool,
+    /// Tells whether this machine's clock is known to be right.
+    floor: ClockFloor,
     /// Error of the certificate that cannot be used since the start. `None`: one could.
     pub(super) unusable: Option<UnusableCertificate>,
 }
@@ -48,11 +52,13 @@ impl ListenerTls {
     pub(super) fn open(files: &TlsAddresses, floor: ClockFloor) -> Result<Self, TlsError> {
         // Before the settings are read from them: a change in between is found later.
         let [cert, client_ca, client_crl] = contents(files);
-        let (in_force, unusable) = listener_tls(files, floor)?;
+        let is_of_no_use = problem(files, &floor).is_some_and(|problem| is_of_no_use(&problem));
+        let (in_force, unusable) = listener_tls(files, floor.clone())?;
         let unusable = unusable.map(|error| UnusableCertificate::new(&error, files, error.is_unread()));
         // Of one that is of no use nothing is in force.
         let cert = cert.filter(|_| unusable.is_none());
-        Ok(Self { listed: in_force.clone(), in_force, cert, client_ca, client_crl, unusable })
+        let listed = in_force.clone();
+        Ok(Self { listed, in_force, cert, client_ca, client_crl, is_of_no_use, floor, unusable })
     }
 
     /// Reads the files again. Blocks.
@@ -86,7 +92,7 @@ impl ListenerTls {
                 }
             }
         } else {
-            match identity(&tls.in_force, files, cert == self.cert) {
+            match self.identity(&tls.in_force, files, cert == self.cert) {
                 Ok(settings) => (tls.in_force, tls.cert) = (settings, cert),
                 Err((error, is_of_cert)) => {
                     failed.push(error);
@@ -95,9 +101,13 @@ impl ListenerTls {
             }
         }
         let shows_another = tls.cert != self.cert;
+        let against = if shows_another { problem(files, &self.floor) } else { None };
+        if shows_another {
+            tls.is_of_no_use = against.as_ref().is_some_and(is_of_no_use);
+        }
         Renewal {
             shows_another,
-            doubt: shows_another.then(|| doubt(files)).flatten(),
+            doubt: against.map(|problem| doubt(files, &problem)),
             verifies_again: (&tls.client_ca, &tls.client_crl) != (&self.client_ca, &self.client_crl),
             failed: (!failed.is_empty()).then(|| failed.join("; ")),
             is_of_content,
@@ -111,24 +121,31 @@ impl ListenerTls {
         settings.keeps_revocations_of(&self.listed, SystemTime::now())?;
         Ok(settings)
     }
-}
 
-/// Returns the settings with the certificate that the files have now in the place of another one.
-///
-/// # Errors
-/// It is of no use, in words, and whether that ends only with a change of its files.
-fn identity(tls: &ServerTls, files: &TlsAddresses, is_same: bool) -> Result<ServerTls, (String, bool)> {
-    if let Some(problem) = listener_problem(files).filter(is_of_no_use) {
-        if is_same {
-            // It was in force before it ended, or since the start.
-            return Ok(tls.clone());
+    /// Returns the settings with the certificate that the files have now in the place of another one.
+    ///
+    /// # Errors
+    /// It is of no use, and the one in force is not, in words, and whether that ends only with a change of its files.
+    fn identity(
+        &self,
+        tls: &ServerTls,
+        files: &TlsAddresses,
+        is_same: bool,
+    ) -> Result<ServerTls, (String, bool)> {
+        if let Some(problem) = problem(files, &self.floor).filter(is_of_no_use) {
+            if is_same {
+                // It was in force before it ended, or since the start.
+                return Ok(tls.clone());
+            }
+            // Clients that took one like it may look at nothing.
+            if !self.is_of_no_use {
+                // One that is not valid yet becomes so without a change of its file.
+                let is_of_cert = problem != CertificateProblem::NotYetValid;
+                return Err((doubt(files, &problem), is_of_cert));
+            }
         }
-        // One that is not valid yet becomes so without a change of its file.
-        let is_of_cert = problem != CertificateProblem::NotYetValid;
-        let error = format!("{}: {problem}, clients would refuse it ([local] cert)", files.cert.display());
-        return Err((error, is_of_cert));
+        usable(tls, files).map_err(|(error, is_of_content)| (error.to_string(), is_of_content))
     }
-    usable(tls, files).map_err(|(error, is_of_content)| (error.to_string(), is_of_content))
 }
 
 /// Returns the settings with the certificate that the files have now, where there was none that could be used: any will do.
@@ -154,11 +171,17 @@ fn usable(tls: &ServerTls, files: &TlsAddresses) -> Result<ServerTls, (TlsError,
     }
 }
 
-/// Returns what clients have against the certificate, as far as it is known here; `None` if nothing.
-fn doubt(files: &TlsAddresses) -> Option<String> {
-    let problem = listener_problem(files)?;
-    let said = if is_of_no_use(&problem) { "clients refuse it" } else { "clients may refuse it" };
-    Some(format!("{}: {problem}, {said} ([local] cert)", files.cert.display()))
+/// Returns what clients have against the certificate, as far as it is known here; `None` if nothing. A certificate that is not valid yet by a clock
+/// that may be wrong is none of those: clients judge by theirs.
+fn problem(files: &TlsAddresses, floor: &ClockFloor) -> Option<CertificateProblem> {
+    let may_be_valid =
+        |problem: &CertificateProblem| *problem == CertificateProblem::NotYetValid && floor.get().is_some();
+    listener_problem(files).filter(|problem| !may_be_valid(problem))
+}
+
+fn doubt(files: &TlsAddresses, problem: &CertificateProblem) -> String {
+    let said = if is_of_no_use(problem) { "clients refuse it" } else { "clients may refuse it" };
+    format!("{}: {problem}, {said} ([local] cert)", files.cert.display())
 }
 
 fn is_of_other_key(error: &TlsError) -> bool {
@@ -251,6 +274,40 @@ mod tests {
         params.self_signed(&KeyPair::from_pem(key).unwrap()).unwrap().pem()
     }
 
+    /// With one certificate for hub and listener, and clients that do not look at it.
+    #[test]
+    fn clients_that_take_one_for_clients_are_shown_the_next_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = written(dir.path());
+        let key = std::fs::read_to_string(&files.key).unwrap();
+        let next = |years| {
+            let usage = rcgen::ExtendedKeyUsagePurpose::ClientAuth;
+            std::fs::write(&files.cert, of_key(&key, years, &[usage])).unwrap();
+        };
+        next([2000, 2159]);
+        let first = ListenerTls::open(&files, ClockFloor::new(|| None)).unwrap();
+        next([2000, 2160]);
+        let second = first.renewed(&files);
+        assert!(second.shows_another && second.failed.is_none(), "{:?}", second.failed);
+        assert!(second.doubt.is_some(), "it is said");
+        next([2000, 2161]);
+        assert!(second.tls.renewed(&files).shows_another, "nor is the third refused for the second");
+    }
+
+    /// Such as in 1970, without a battery, before a time server answers: clients judge by their clocks.
+    #[test]
+    fn a_clock_that_may_be_wrong_keeps_out_no_certificate_as_not_valid_yet() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = written(dir.path());
+        let key = std::fs::read_to_string(&files.key).unwrap();
+        let tls = ListenerTls::open(&files, ClockFloor::new(|| Some(SystemTime::UNIX_EPOCH))).unwrap();
+        let server = rcgen::ExtendedKeyUsagePurpose::ServerAuth;
+        std::fs::write(&files.cert, of_key(&key, [2150, 2160], &[server])).unwrap();
+        let renewal = tls.renewed(&files);
+        assert!(renewal.shows_another && renewal.failed.is_none(), "{:?}", renewal.failed);
+        assert_eq!(renewal.doubt, None);
+    }
+
     #[test]
     fn a_certificate_that_no_client_takes_is_not_shown_in_place_of_one_in_force() {
         use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
@@ -267,7 +324,7 @@ mod tests {
             let renewal = tls.renewed(&files);
             let failed = renewal.failed.unwrap_or_default();
             let path = files.cert.display();
-            assert_eq!(failed, format!("{path}: {problem}, clients would refuse it ([local] cert)"));
+            assert_eq!(failed, format!("{path}: {problem}, clients refuse it ([local] cert)"));
             assert!(!renewal.shows_another);
             // It is looked at again only if time alone can make it good.
             assert_eq!(renewal.is_of_content, problem != "the certificate is not valid yet");
