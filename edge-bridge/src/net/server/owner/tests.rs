@@ -135,6 +135,24 @@ fn while_the_queue_is_behind_nobody_is_read_and_nothing_is_dropped() {
     assert_eq!(seen.payloads().len(), 10_001);
 }
 
+/// Connections whose bytes wait for a turn end only when they have them back.
+#[test]
+fn a_shutdown_waits_for_no_queue_that_is_behind() {
+    let (mut owner, seen) = owner(100);
+    burst(&mut owner, b'f', 5_000);
+    while owner.has_turn() {
+        owner.take_turns();
+    }
+    assert!(!owner.turns.is_empty(), "the queue is behind");
+    let (answer, _answered) = oneshot::channel();
+    owner.closing = Some(Closing { until: Instant::now(), answer });
+    assert!(owner.has_turn(), "no room is made meanwhile");
+    let read = seen.payloads().len();
+    owner.take_turns();
+    assert!(owner.turns.is_empty());
+    assert_eq!(seen.payloads().len(), read, "nothing more is read");
+}
+
 /// Two clients that send all they have and leave, while the queue is behind.
 #[test]
 fn while_the_queue_is_behind_nothing_of_those_who_leave_is_dropped() {
