@@ -21,7 +21,7 @@ pub(super) const ROUTE: &[Key] = &[
         "qos",
         Integer(0, 2),
         Is("1"),
-        "Quality of service to the hub. 0 is 1, because what was stored is to be delivered. At 2 the hub has each message once, after two round trips and at most 256 at a time, 20 by MQTT 3.1.1; after a stop, a kill or a restart by a reload what was on its way may come again, with its identity, and so may what a hub had not completed when it lost its session. A hub that is killed and comes back with an older session than it answered from loses messages of 2 whose readers are there, of 1 those of readers that are away. A hub that takes no QoS 2 must say so in its CONNACK, which 3.1.1 cannot.",
+        "Quality of service to the hub. 0 is 1, because what was stored is to be delivered. At 2 the hub has each message once, after two round trips and at most 256 at a time, 20 by MQTT 3.1.1; after a stop, a kill or a restart by a reload what was on its way may come again, with its identity, and so may what a hub had not completed when it lost its session. A hub that is killed and comes back with an older session than it answered from loses messages of 2 whose readers are there, of 1 those that it held for readers: such as are away, or have as many on their way as it allows (Mosquitto's max_inflight_messages, 20). A hub that takes no QoS 2 must say so in its CONNACK, which 3.1.1 cannot.",
     ),
     key("lane", Text("one of `[queue] lanes`"), Means("the last"), "Lane of these messages."),
     key(

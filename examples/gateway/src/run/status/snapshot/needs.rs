@@ -148,7 +148,7 @@ fn renewed_certificate(needs: &mut Needs, is_not_taken: bool) {
     if is_not_taken {
         needs.act(
             "certificate_not_taken",
-            "The hub does not take the gateway's renewed certificate: the link goes on with the former one, and the next start would fail.".to_owned(),
+            "The hub does not take the gateway's renewed certificate: the link goes on with the former one, and would be down after the next start.".to_owned(),
             "Put files in place that the hub's authority signed, or have the hub trust the new authority.",
         );
     }
@@ -183,7 +183,7 @@ fn configuration(needs: &mut Needs, facts: &Facts) {
         needs.act(
             "access",
             text,
-            "What was in force goes on. Mend the file: it is read within seconds, no restart is needed.",
+            "What was in force goes on. Mend the file: it is read within seconds, no restart is needed. Do so before the next start, a power cut's too: with a mistake in users, rights, client_ca or client_crl none takes place (exit code 2).",
         );
     }
     if let Some(why) = &facts.without_tls {
