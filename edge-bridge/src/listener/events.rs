@@ -159,7 +159,7 @@ pub enum Event {
         refused: usize,
     },
     /// The topic of a message or will was refused. Reported for the first one of a connection, and for the first one after the
-    /// [rights changed](super::Listener::set_access); [`Stats::topics_refused`] counts all.
+    /// [rights changed](super::Listener::set_access); [`Stats::topics_refused`](super::Stats::topics_refused) counts all.
     TopicRefused {
         /// Connection of the client.
         connection: ConnectionId,
