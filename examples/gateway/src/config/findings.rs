@@ -66,6 +66,8 @@ pub(crate) struct Findings {
     skips_missing: bool,
     /// Set if the configuration was in force before.
     was_in_force: bool,
+    /// Number of errors that are certificates of the gateway's own, or their keys, that cannot be used.
+    unusable_identities: usize,
     /// Places of the keys, with the number of included files of which they were made. `None`: none was looked for yet.
     places: Option<(usize, KeyPlaces)>,
 }
@@ -79,6 +81,7 @@ impl Findings {
             more: [0; 3],
             skips_missing: false,
             was_in_force: false,
+            unusable_identities: 0,
             places: None,
         }
     }
@@ -149,16 +152,19 @@ impl Findings {
 
     /// Reports a file that cannot be used. Returns whether the configuration is taken without it.
     pub(crate) fn unusable(&mut self, at: usize, key: &str, message: impl Into<String>) -> bool {
-        let goes_on = self.was_in_force && IDENTITIES.contains(&key);
+        let is_identity = IDENTITIES.contains(&key);
+        let goes_on = self.was_in_force && is_identity;
         let severity = if goes_on { Severity::Warning } else { Severity::Error };
+        self.unusable_identities += usize::from(is_identity && !goes_on);
         self.add(severity, at, key, message, None);
         goes_on
     }
 
-    /// Returns whether certificates of the gateway's own, or their keys, are all that is wrong.
+    /// Returns whether certificates of the gateway's own, or their keys, that cannot be used are all that is wrong. A mistake in naming them is none of
+    /// these.
     pub(crate) fn are_of_identities(&self) -> bool {
-        let mut errors = self.all.iter().filter(|finding| finding.severity == Severity::Error).peekable();
-        errors.peek().is_some() && errors.all(|finding| IDENTITIES.contains(&finding.key.as_str()))
+        let errors = self.all.iter().filter(|finding| finding.severity == Severity::Error).count();
+        errors > 0 && errors == self.unusable_identities
     }
 
     /// Reports the mistakes of another file, which `key` names at `at`, each with its line in that file.

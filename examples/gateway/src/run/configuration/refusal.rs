@@ -126,7 +126,7 @@ impl Refusal {
                 "What was in force goes on. Mend the file: `edge-gateway check` names every mistake; then reload it."
             }
             Remedy::FitCertificate => {
-                "Put a certificate and a key that fit in place: they are read by themselves, no restart is needed. `edge-gateway check` names every mistake. The configuration that was in force goes on, and a change of gateway.toml waits until then."
+                "Put a certificate and a key that fit in place: they are read by themselves, no restart is needed. `edge-gateway check` names every mistake. The configuration that was in force goes on. If gateway.toml has changed, too, reload it then."
             }
             Remedy::Restart => {
                 "What was in force goes on. The file is valid, but a reload cannot apply this change: restart the gateway when the plant allows it."

@@ -20,8 +20,10 @@ pub(super) enum Hourly {
     Protocol,
     /// A session that its own user took over, from the same address.
     CameAgain,
-    /// A session that another user, or another address, took over.
+    /// A session that another address took over: a second client of its name, or a sensor on a mobile line.
     TakenOver,
+    /// A session that another user took over.
+    TakenByAnother,
     /// Users, rights or certificates that have changed.
     AskedBack,
     /// A refused topic in MQTT 3.1.1.
@@ -44,7 +46,11 @@ impl Hourly {
             Event::NoRoom { client, .. } => Some((Self::NoRoom, client)),
             Event::TakenOver { client, user, by_user, by_peer, .. } => {
                 let [old, new] = [address, *by_peer].map(|address| address.map(|address| address.ip()));
-                let kind = if user == by_user && old == new { Self::CameAgain } else { Self::TakenOver };
+                let kind = match user == by_user {
+                    true if old == new => Self::CameAgain,
+                    true => Self::TakenOver,
+                    false => Self::TakenByAnother,
+                };
                 Some((kind, client))
             }
             Event::Disconnected { client: Some(client), why, .. } => Some((Self::of_end(why)?, client)),

@@ -18,7 +18,7 @@ pub(super) fn tell(file: &File, now: SystemTime, unfit: Option<UnfitForClients>)
     } else if file.is_unreadable() && role.is_authority() {
         tracing::warn!(%role, %path, "an authority's certificate cannot be read: the next start fails");
     } else if file.is_unreadable() {
-        tracing::warn!(%role, %path, "a certificate cannot be read, or its key is of another one: a start makes no connection with it");
+        tracing::warn!(%role, %path, "a certificate cannot be read, or its key is of another one: after a start no connection is made with it");
     } else if let Some(unfit) = unfit {
         let problem = unfit.words();
         tracing::warn!(%role, %path, problem, "a certificate that clients refuse: put one in place that they take ([local] cert)");

@@ -50,7 +50,6 @@ pub(in crate::run::status) fn needs(
     queue::losses(&mut needs, facts, figures);
     queue::store(&mut needs, facts, figures, ledger);
     hub::refusals(&mut needs, facts, figures);
-    answers::refused_answers(&mut needs, facts, &figures.sample.refused.refused_answers);
     hub::link(&mut needs, facts, figures, link);
     certificates(&mut needs, facts, &figures.sample.certificates);
     renewed_certificate(&mut needs, figures.sample.own_certificate.is_not_taken);
@@ -62,6 +61,8 @@ pub(in crate::run::status) fn needs(
     sensors(&mut needs, figures);
     clients(&mut needs, figures);
     refused_topics(&mut needs, facts, figures);
+    // Behind what causes a verdict, whose reason the first one is taken for.
+    answers::refused_answers(&mut needs, facts, &figures.sample.refused.refused_answers);
     needs.sorted()
 }
 
@@ -129,8 +130,12 @@ fn certificates(needs: &mut Needs, facts: &Facts, ends: &[End]) {
             }
             _ if end.is_unreadable => {
                 format!(
-                    "{whose} cannot be read, or its key is of another one: a start makes no connection with it."
+                    "{whose} cannot be read, or its key is of another one: after a start no connection is made with it."
                 )
+            }
+            // While a good one is in force, the need `access` says so.
+            _ if end.has_ended && end.role == Role::Listener => {
+                format!("{whose}, as its file has it, has ended.")
             }
             _ if end.has_ended => format!("{whose} has ended."),
             0 => format!("{whose} ends within a day."),
@@ -183,7 +188,7 @@ fn configuration(needs: &mut Needs, facts: &Facts) {
         needs.act(
             "access",
             text,
-            "What was in force goes on. Mend the file: it is read within seconds, no restart is needed. Do so before the next start, a power cut's too: with a mistake in users, rights, client_ca or client_crl none takes place (exit code 2).",
+            "What was in force goes on. Mend the file: it is read within seconds, no restart is needed. Do so before the next start, a power cut's too: with a mistake in users, rights, client_ca or client_crl none takes place (exit code 2), and a list of revoked certificates that is only older, or of another authority, counts from then on.",
         );
     }
     if let Some(why) = &facts.without_tls {

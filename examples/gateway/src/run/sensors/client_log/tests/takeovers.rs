@@ -72,7 +72,7 @@ fn a_session_that_is_taken_over_is_told_with_both_users_and_addresses() {
     }
 }
 
-/// A sensor that comes again all day hides no other one of its name.
+/// A sensor that comes again all day, and from other addresses, hides no other one of its name.
 #[test]
 fn who_comes_again_takes_no_line_of_who_takes_over() {
     let (ann, eve) = (("ann", false), ("eve", false));
@@ -81,6 +81,7 @@ fn who_comes_again_takes_no_line_of_who_takes_over() {
         for n in 0..50 {
             log.on_event(n, &takeover(ann, "10.0.0.7:2", ann, true), "10.0.0.7:1".parse().ok());
         }
+        log.on_event(49, &takeover(ann, "10.0.0.9:2", ann, true), "10.0.0.7:1".parse().ok());
         log.on_event(50, &takeover(ann, "10.0.0.7:2", eve, true), "10.0.0.7:1".parse().ok());
     });
     assert_eq!((lines.matches("it connected again").count(), lines.matches("user \"eve\"").count()), (1, 1));

@@ -1,9 +1,9 @@
 //! Condition of answers to commands that the hub refuses: they are dropped, so that no sender learns the end of its command. Pure.
 
+use edge_bridge::escape::Escaped;
 use edge_bridge::wire::ReasonCode;
 
 use crate::run::hub::hub_refusals::RefusedAnswers;
-use crate::run::status::outputs::units::duration;
 use crate::run::status::snapshot::Level;
 use crate::run::status::snapshot::facts::Facts;
 
@@ -15,16 +15,14 @@ pub(super) fn refused_answers(needs: &mut Needs, facts: &Facts, refused: &[Refus
     let Some(first) = refused.iter().max_by_key(|answers| (is_of_rule(answers), answers.since_s)) else {
         return;
     };
-    let RefusedAnswers { topic, reason, since_s } = first;
+    let (reason, topic) = (first.reason, Escaped(&first.topic));
     let others = refused.len() - 1;
     let more = if others == 0 { String::new() } else { format!(", and on {others} more") };
-    let text = format!(
-        "The hub refuses answers to commands on \"{topic}\"{more}: {reason}, for {}. They are dropped.",
-        duration(*since_s)
-    );
+    let text =
+        format!("The hub refuses answers to commands on \"{topic}\"{more}: {reason}. They are dropped.");
     let client = &facts.client_id;
-    let remedy = match *reason {
-        ReasonCode::NOT_AUTHORIZED => format!("Let client {client} publish to {topic} at the hub"),
+    let remedy = match reason {
+        ReasonCode::NOT_AUTHORIZED => format!("Let client {client} publish to \"{topic}\" at the hub"),
         _ => "The hub's log may say why; see edge_refusals_total of /metrics".to_owned(),
     };
     // A Response Topic is the choice of whoever commands.
@@ -36,6 +34,6 @@ pub(super) fn refused_answers(needs: &mut Needs, facts: &Facts, refused: &[Refus
         level,
         "answers",
         text,
-        format!("{remedy}, {or}. It ends with the next answer there that the hub accepts."),
+        format!("{remedy}, {or}. It ends with the next answer there that the hub accepts, or, an hour after the last refusal, elsewhere."),
     );
 }

@@ -58,7 +58,9 @@ fn a_certificate_that_cannot_be_used_is_no_change_of_gateway_toml() {
     };
     for (key, shown) in [("local.cert", "/etc/own: none"), ("hub.cert", "/etc/own: none"), ("local.key", "…")]
     {
-        let need = need(mistake(key, "/etc/own: none"));
+        let mut findings = Findings::new(Path::new("g.toml"), "[a]\nb = 1\n");
+        findings.unusable(8, key, "/etc/own: none");
+        let need = need(Refusal::mistakes(&findings));
         let expected = format!(
             "A certificate of the gateway's own that gateway.toml names, or its key, cannot be used: g.toml:2: {key}: {shown}."
         );
@@ -67,8 +69,11 @@ fn a_certificate_that_cannot_be_used_is_no_change_of_gateway_toml() {
     }
     // With another mistake it is a change.
     let mut findings = Findings::new(Path::new("g.toml"), "[a]\nb = 1\n");
-    ["local.key", "hub.url"].iter().for_each(|key| findings.error(8, key, "wrong"));
+    findings.unusable(8, "local.key", "wrong");
+    findings.error(8, "hub.url", "wrong");
     assert!(need(Refusal::mistakes(&findings)).text.starts_with("The changed gateway.toml"));
+    // So it is where it is named wrongly, such as without its key.
+    assert!(need(mistake("hub.cert", "without a key")).text.starts_with("The changed gateway.toml"));
     assert!(need(mistake("local.client_ca", "wrong")).text.starts_with("The changed gateway.toml"));
 }
 
