@@ -141,6 +141,8 @@ fn only_a_queue_of_the_configured_store_is_compared() {
     let redb = config().store(StoreKind::Redb);
     push(&Queue::open(dir.path(), redb.clone()).unwrap(), 3);
     assert!(!check_key(dir.path(), &redb).unwrap());
+    let with_key = check_key(dir.path(), &encrypted().store(StoreKind::Redb));
+    assert!(matches!(with_key, Err(InspectError::Open(OpenError::NotEncrypted))), "{with_key:?}");
     assert!(matches!(check_key(dir.path(), &encrypted()), Err(InspectError::NoQueue)));
     assert!(matches!(check_key(dir.path(), &config().store(StoreKind::Memory)), Err(InspectError::NoQueue)));
 }

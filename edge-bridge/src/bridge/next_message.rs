@@ -40,7 +40,7 @@ impl<P: Pack> Uplink<P> {
         stats: &mut Stats,
     ) {
         self.resume_ms = None;
-        self.trim(spool);
+        self.trim(now.up_ms, spool);
         self.begin_sweep(now.up_ms, spool);
         let mut turn = Turn { now, session, spool, stats, parks: PARKS_PER_TURN };
         while turn.session.room() > 0 {
@@ -68,19 +68,19 @@ impl<P: Pack> Uplink<P> {
                 break;
             }
         }
-        self.trim(turn.spool);
+        self.trim(turn.now.up_ms, turn.spool);
     }
 
     /// Parks refused messages that need not be held in RAM. While the hub refuses the whole link all rows stay in place instead.
-    fn trim<S: Spool>(&mut self, spool: &mut S) {
+    fn trim<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
         if !self.link.is_refused() {
-            self.trim_held(spool);
+            self.trim_held(now_ms, spool);
         }
     }
 
-    pub(super) fn trim_held<S: Spool>(&mut self, spool: &mut S) {
+    pub(super) fn trim_held<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
         for (message, reason) in self.refusals.trim() {
-            self.park_again(&message, reason, spool);
+            self.park_again(now_ms, &message, reason, spool);
         }
     }
 
@@ -164,7 +164,7 @@ impl<P: Pack> Uplink<P> {
                         for row in &message.packed.rows {
                             self.poison.register.on_topic_refused(row_key(*row, turn.spool));
                         }
-                        self.park_again(&message, reason, turn.spool);
+                        self.park_again(now.up_ms, &message, reason, turn.spool);
                     } else {
                         let (topic, bytes) = (message.topic().clone(), message.bytes);
                         self.park_new(
@@ -213,7 +213,7 @@ impl<P: Pack> Uplink<P> {
         if room == 0 {
             return false;
         }
-        self.trim(turn.spool);
+        self.trim(turn.now.up_ms, turn.spool);
         self.begin_sweep(turn.now.up_ms, turn.spool);
         self.sweep.turn = self.sweep.is_active() && !self.sweep.turn;
         for parked in [self.sweep.turn, !self.sweep.turn] {

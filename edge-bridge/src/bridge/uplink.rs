@@ -251,7 +251,7 @@ impl<P: Pack> Uplink<P> {
         waiting.extend(self.refusals.take_held(all));
         if !all {
             // What is still held was parked before, or is older than what is. The sweep goes on then, and parks younger ones behind it.
-            self.trim_held(spool);
+            self.trim_held(now_ms, spool);
         }
         let swept = waiting.iter().filter(|message| message.swept).map(|message| weight_of(message, spool));
         let swept = swept.sum::<u64>() + inside.iter().map(|(row, _)| spool.weight(*row)).sum::<u64>();

@@ -196,3 +196,20 @@ fn a_topic_is_told_where_rows_are_dropped_unsent() {
     assert_eq!((rig.published - published, rig.core.stats().dropped_rows), (0, 1));
     assert_eq!(told(&rig), [("t/0".to_owned(), ReasonCode::QUOTA_EXCEEDED, 300)]);
 }
+
+/// Rows that are held behind refused ones of their topic, until too many are held.
+#[test]
+fn a_topic_is_told_where_held_rows_are_dropped() {
+    let mut rig = Rig::new(|_, _| QUOTA);
+    rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(2))];
+    rig.push("t/0", 0);
+    (1..60).for_each(|n| rig.push_row(row("t/0", n, true)));
+    let mut told_last = 0;
+    for _ in 0..600 {
+        rig.run_until(rig.now_ms + 50);
+        let dropped = rig.core.stats().dropped_rows;
+        assert_eq!(dropped > 0, !told(&rig).is_empty(), "{dropped} rows at {} ms", rig.now_ms);
+        told_last = dropped;
+    }
+    assert!(told_last > 0);
+}

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::{InspectError, find_among, io};
+use super::{InspectError, find_among, io, not_built};
 use crate::config::{Config, StoreKind};
 use crate::medium::os::OsDir;
 
@@ -44,7 +44,10 @@ pub fn check_key(dir: impl AsRef<Path>, config: &Config) -> Result<bool, Inspect
                 crate::store::RingStore::check_key(&dir, config.key()).map_err(InspectError::Open)?;
             checked.ok_or(InspectError::Unusable)
         }
-        // The others keep rows as they are, and a configuration with a key for them is refused.
-        _ => Ok(false),
+        #[cfg(feature = "redb")]
+        StoreKind::Redb if config.key().is_some() => Err(InspectError::Open(crate::OpenError::NotEncrypted)),
+        #[cfg(feature = "redb")]
+        StoreKind::Redb => Ok(false),
+        other => Err(not_built(other)),
     }
 }

@@ -46,11 +46,12 @@ impl<P: Pack> Uplink<P> {
     /// Parks a message again that was refused in a retry sweep. Rows of its topic that the sweep meets later are parked behind it.
     pub(in crate::bridge) fn park_again<S: Spool>(
         &mut self,
+        now_ms: u64,
         message: &Message,
         reason: ReasonCode,
         spool: &mut S,
     ) {
-        self.park(message, reason, spool);
+        self.park(now_ms, message, reason, spool);
         self.refusals.on_passed(message.topic());
     }
 
@@ -77,9 +78,15 @@ impl<P: Pack> Uplink<P> {
     }
 
     /// Parks the rows of a message.
-    pub(in crate::bridge) fn park(&mut self, message: &Message, reason: ReasonCode, spool: &mut impl Spool) {
+    pub(in crate::bridge) fn park(
+        &mut self,
+        now_ms: u64,
+        message: &Message,
+        reason: ReasonCode,
+        spool: &mut impl Spool,
+    ) {
         if drops_refused(message, spool) {
-            return self.drop_rows(&message.packed.rows, spool);
+            return self.drop_rows(now_ms, &message.packed.rows, (message.topic(), reason), spool);
         }
         self.put_last(message, false, reason, spool);
         self.refusals.on_parked(message.topic(), message.packed.rows.len() as u64);

@@ -8,7 +8,7 @@ use crate::bridge::packing::pack::Pack;
 use crate::bridge::spool::{LeaseId, Settled, Spool};
 use crate::bridge::stats::Stats;
 use crate::bridge::uplink::Uplink;
-use crate::wire::ReasonCode;
+use crate::wire::{ReasonCode, Utf8};
 
 use super::retry_sweep::Deferred;
 
@@ -23,11 +23,7 @@ impl<P: Pack> Uplink<P> {
         stats: &mut Stats,
     ) {
         self.tell(now_ms, Cause::Dropped, reason, message, spool, stats);
-        // One without rows is made anew by who made it.
-        if !message.packed.rows.is_empty() {
-            self.dropped.on_refused(now_ms, message.topic(), reason);
-        }
-        self.drop_rows(&message.packed.rows, spool);
+        self.drop_rows(now_ms, &message.packed.rows, (message.topic(), reason), spool);
     }
 
     /// Drops those of the new rows of a refused topic that are not to be parked. Returns the others; `None` if there are none.
@@ -39,21 +35,30 @@ impl<P: Pack> Uplink<P> {
     ) -> Option<Deferred> {
         let (dropped, rows): (Vec<_>, Vec<_>) =
             new.rows.into_iter().partition(|row| spool.drops_refused(*row));
-        if !dropped.is_empty() {
-            self.dropped.on_refused(now_ms, &new.topic, new.reason);
-        }
-        self.drop_rows(&dropped, spool);
+        self.drop_rows(now_ms, &dropped, (&new.topic, new.reason), spool);
         (!rows.is_empty()).then_some(Deferred { rows, ..new })
     }
 
-    /// Notes that the hub accepted a message, if its rows are of those that are dropped when it refuses them.
+    /// Notes that the hub accepted a message, if rows of it are of those that are dropped when it refuses them.
     pub(in crate::bridge) fn note_accepted(&mut self, now_ms: u64, message: &Message, spool: &impl Spool) {
-        if !self.dropped.topics.is_empty() && drops_refused(message, spool) {
+        let is_of_these = || message.packed.rows.iter().any(|row| spool.drops_refused(*row));
+        if !self.dropped.topics.is_empty() && is_of_these() {
             self.dropped.on_accepted(now_ms, message.topic());
         }
     }
 
-    pub(in crate::bridge) fn drop_rows(&mut self, rows: &[LeaseId], spool: &mut impl Spool) {
+    /// Drops rows of a refused message. One without rows is told by nobody: who made it makes it anew.
+    pub(in crate::bridge) fn drop_rows(
+        &mut self,
+        now_ms: u64,
+        rows: &[LeaseId],
+        (topic, reason): (&Utf8, ReasonCode),
+        spool: &mut impl Spool,
+    ) {
+        if rows.is_empty() {
+            return;
+        }
+        self.dropped.on_refused(now_ms, topic, reason);
         self.dropped.count += rows.len() as u64;
         rows.iter().for_each(|row| spool.settle(*row, Settled::Discarded));
     }

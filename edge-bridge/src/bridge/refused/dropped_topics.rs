@@ -37,7 +37,9 @@ impl DroppedRows {
         if self.topics.len() >= TOPICS_MAX {
             self.topics.remove(0);
         }
-        self.topics.push(DroppedTopic { topic: topic.clone(), reason, since_ms, last_ms: now_ms });
+        // A copy: the topic's own bytes are a slice of a larger buffer.
+        let topic = topic.detached();
+        self.topics.push(DroppedTopic { topic, reason, since_ms, last_ms: now_ms });
     }
 
     /// Handles such a row that the hub accepted.

@@ -107,7 +107,7 @@ impl AsyncWrite for ClientStream {
 }
 
 /// Returns the rule of WebSocket or TLS that the peer broke, if this error of a read is one; otherwise the network lost the connection, or the peer
-/// closed it.
+/// closed it, such as by an alert.
 pub(super) fn broken_rule(error: &io::Error) -> Option<Violation> {
     if error.kind() != io::ErrorKind::InvalidData {
         return None;
@@ -115,6 +115,10 @@ pub(super) fn broken_rule(error: &io::Error) -> Option<Violation> {
     #[cfg(feature = "websocket")]
     if error.get_ref().is_some_and(|error| error.is::<FrameViolation>()) {
         return Some(Violation::WebSocket(error.to_string()));
+    }
+    let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    if matches!(tls, Some(rustls::Error::AlertReceived(_))) {
+        return None;
     }
     Some(Violation::Tls(error.to_string()))
 }

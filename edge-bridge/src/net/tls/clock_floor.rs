@@ -111,7 +111,7 @@ fn begins_later<T>(result: &Result<T, Error>, taken: UnixTime) -> Option<UnixTim
 
 impl TimeProvider for ClockFloor {
     fn current_time(&self) -> Option<UnixTime> {
-        let floor = (self.0.floor)().and_then(|floor| floor.duration_since(UNIX_EPOCH).ok());
+        let floor = self.get().and_then(|floor| floor.duration_since(UNIX_EPOCH).ok());
         let floor = floor.map(UnixTime::since_unix_epoch);
         Some(floor.map_or_else(UnixTime::now, |floor| floor.max(UnixTime::now())))
     }
