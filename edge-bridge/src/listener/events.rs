@@ -223,13 +223,33 @@ pub enum Event {
         /// Number of sessions, retained messages and waiting messages that were left out.
         count: usize,
     },
-    /// An absent client's session ended, with its subscriptions and waiting messages.
+    /// An absent client's session ended, with its subscriptions and waiting messages. Not reported for a session that ends with its connection.
     SessionEnded {
         /// Identifier of the client.
         client: Utf8,
         /// Number of messages for the client that were dropped.
         dropped: usize,
+        /// Cause of the end.
+        why: SessionEnd,
     },
+}
+
+/// Cause for which a session ended that outlives its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionEnd {
+    /// The client stayed away for its Session Expiry Interval.
+    Expired,
+    /// The client itself asked for a new session, by Clean Start.
+    CleanStart,
+    /// Another user connected under the client identifier.
+    OtherUser,
+    /// The session's user no longer exists, see [`Standing::Gone`](super::Standing::Gone).
+    UserGone,
+    /// It has more filters than [`Config::max_subscriptions`](super::Config::max_subscriptions) of this start allows.
+    TooManyFilters,
+    /// Its place or its memory was needed for other clients, see [`Stats::sessions_given_up`](super::Stats::sessions_given_up).
+    GivenUp,
 }
 
 impl Event {

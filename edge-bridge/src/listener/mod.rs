@@ -76,7 +76,7 @@ use std::collections::VecDeque;
 
 pub use auth::{Access, AllowAnonymous, Authenticate, Authorize, ClientRef, LoginRequest, Standing};
 pub use config::Config;
-pub use events::{Damage, Event, Input, Output, PublishId, Restored, Settled};
+pub use events::{Damage, Event, Input, Output, PublishId, Restored, SessionEnd, Settled};
 pub use message_admission::Observe;
 pub use saved::{RestoreError, Saved};
 pub use session_user::SessionUser;

@@ -3,7 +3,7 @@
 use super::auth::{Access, ClientRef, Standing};
 use super::client::Client;
 use super::connection::Connection;
-use super::{ClientKey, Listener};
+use super::{ClientKey, Listener, SessionEnd};
 use crate::ingest::{Ingest, Now};
 use crate::puback_chain::ConnectionId;
 use crate::wire::ReasonCode;
@@ -67,7 +67,7 @@ impl<I: Ingest> Listener<I> {
             }
             self.disconnect(now, connection);
             if standing == Standing::Gone {
-                self.end_session(now, key);
+                self.end_session(now, key, SessionEnd::UserGone);
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use super::delivery::{Delivery, Tag};
 use super::wills::NOWHERE;
-use super::{ClientKey, Due, Event, Listener, Output};
+use super::{ClientKey, Due, Event, Listener, Output, SessionEnd};
 use crate::ingest::{Ingest, Now};
 use crate::session::InFlight;
 use crate::wire::{Connect, PropertyId, Version};
@@ -29,7 +29,7 @@ impl<I: Ingest> Listener<I> {
             self.publish_will(now, key);
         }
         if ends_ms <= now.up_ms {
-            self.end_session(now, key);
+            self.end_session(now, key, SessionEnd::Expired);
         } else if let Some(client) = self.clients.get(key) {
             let will_ms = client.will.as_ref().and_then(|will| will.due_ms);
             self.deadlines.no_later(Due::Client(key), will_ms.unwrap_or(ends_ms).min(ends_ms));
@@ -49,15 +49,14 @@ impl<I: Ingest> Listener<I> {
     /// Ends an absent client's session early, to free a session or memory for other clients.
     pub(super) fn give_up_session(&mut self, now: Now, key: ClientKey) {
         self.stats.sessions_given_up += 1;
-        self.stats.dropped_full += self.end_session(now, key) as u64;
+        self.end_session(now, key, SessionEnd::GivenUp);
     }
 
-    /// Ends a session: publishes a pending will, and gives messages of shared subscriptions to other members (§4.8.2). Drops the other messages, and
-    /// returns their number.
-    pub(super) fn end_session(&mut self, now: Now, key: ClientKey) -> usize {
+    /// Ends a session: publishes a pending will, gives messages of shared subscriptions to other members (§4.8.2), and drops the other messages.
+    pub(super) fn end_session(&mut self, now: Now, key: ClientKey, why: SessionEnd) {
         self.publish_will(now, key);
         self.note_change(key, false);
-        let Some(mut client) = self.clients.remove(key) else { return 0 };
+        let Some(mut client) = self.clients.remove(key) else { return };
         self.topics.subscriptions.remove_client(key);
         self.deadlines.forget(Due::Client(key));
         let waiting: Vec<_> = client.waiting.drain().collect();
@@ -73,9 +72,9 @@ impl<I: Ingest> Listener<I> {
         let dropped = left.len();
         self.abandon(left);
         if client.expiry_s > 0 {
-            self.outputs.push_back(Output::Event(Event::SessionEnded { client: client.id, dropped }));
+            self.stats.count_session_end(why, dropped);
+            self.outputs.push_back(Output::Event(Event::SessionEnded { client: client.id, dropped, why }));
         }
-        dropped
     }
 
     /// Publishes a client's will, if it has one.

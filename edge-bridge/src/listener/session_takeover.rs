@@ -3,7 +3,7 @@
 
 use super::client::Client;
 use super::session_user::SessionUser;
-use super::{ClientKey, Event, Listener, Output};
+use super::{ClientKey, Event, Listener, Output, SessionEnd};
 use crate::ingest::{Ingest, Now};
 use crate::puback_chain::ConnectionId;
 use crate::wire::ReasonCode;
@@ -38,8 +38,10 @@ impl<I: Ingest> Listener<I> {
             state.session.disconnect(now.up_ms, ReasonCode::SESSION_TAKEN_OVER);
             self.drain(now, old);
         }
-        if clean_start || !is_theirs {
-            self.end_session(now, key);
+        if !is_theirs {
+            self.end_session(now, key, SessionEnd::OtherUser);
+        } else if clean_start {
+            self.end_session(now, key, SessionEnd::CleanStart);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Counters and gauges of a [`Listener`](super::Listener).
 
+use super::events::SessionEnd;
 use crate::session::Closed;
 use crate::wire::ReasonCode;
 
@@ -30,6 +31,9 @@ pub struct Stats {
     pub dropped_full: u64,
     /// QoS 0 messages that waited for a client when its connection ended.
     pub dropped_gone: u64,
+    /// Messages that waited in a session, or were sent and not acknowledged, when it [ended](SessionEnd), unless it was given up or its own client
+    /// asked for that, by Clean Start or by a session that ends with its connection.
+    pub dropped_ended: u64,
     /// Messages that expired before they were sent to a client.
     pub dropped_expired: u64,
     /// Messages that waited for a client when it lost the right to receive them.
@@ -85,6 +89,19 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Counts the messages that were dropped with a session that outlives its connection.
+    pub(super) fn count_session_end(&mut self, why: SessionEnd, dropped: usize) {
+        let counter = match why {
+            SessionEnd::GivenUp => &mut self.dropped_full,
+            SessionEnd::CleanStart => return,
+            SessionEnd::Expired
+            | SessionEnd::OtherUser
+            | SessionEnd::UserGone
+            | SessionEnd::TooManyFilters => &mut self.dropped_ended,
+        };
+        *counter += dropped as u64;
+    }
+
     /// Counts the end of a connection by its cause. `is_client`: a CONNECT was accepted on it.
     pub(super) fn count_end(&mut self, why: &Closed, is_client: bool) {
         let counter = match why {

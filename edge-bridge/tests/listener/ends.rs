@@ -1,11 +1,12 @@
-//! Ends of connections: each is counted under one cause, and a session that is taken over is told with both users. Promise 12.
+//! Ends of connections and sessions: each is counted under one cause, with the messages that it costs, and a session that is taken over is told with both
+//! users. Promise 12.
 
 use std::net::SocketAddr;
 
 use edge_bridge::ingest::Now;
 use edge_bridge::listener::{
-    Access, AllowAnonymous, Authenticate, ClientRef, Config, Event, Input, LoginRequest, SessionUser,
-    Standing, Stats,
+    Access, AllowAnonymous, Authenticate, ClientRef, Config, Event, Input, LoginRequest, SessionEnd,
+    SessionUser, Standing, Stats,
 };
 use edge_bridge::session::{Closed, Violation};
 use edge_bridge::wire::{Connect, Packet, PropertyId, ReasonCode, Value, Version};
@@ -13,9 +14,9 @@ use edge_bridge::wire::{Connect, Packet, PropertyId, ReasonCode, Value, Version}
 use crate::listener_support::*;
 use crate::{BOTH, site};
 
-/// Lets everybody in, and nobody stay.
+/// Lets everybody in, and has this for all who are there.
 #[derive(Debug)]
-struct Closing;
+struct Closing(Standing);
 
 impl Authenticate for Closing {
     fn authenticate(&mut self, _: Now, _: &LoginRequest<'_>) -> Result<(), ReasonCode> {
@@ -23,7 +24,7 @@ impl Authenticate for Closing {
     }
 
     fn standing(&self, _: ClientRef<'_>) -> Standing {
-        Standing::LogsInAgain
+        self.0
     }
 }
 
@@ -66,7 +67,7 @@ fn each_end_is_counted_under_one_cause_and_a_proper_one_under_none() {
         let again = ended(|site, _| drop(site.connect(of(version))), of(version));
         assert_eq!(again, only(5), "taken over, {version:?}");
         let rights = |site: &mut Site, _| {
-            site.listener.set_access(site.now, Access::of(Closing));
+            site.listener.set_access(site.now, Access::of(Closing(Standing::LogsInAgain)));
             site.outputs();
         };
         assert_eq!(ended(rights, of(version)), only(6), "asked back, {version:?}");
@@ -171,6 +172,54 @@ fn a_takeover_is_told_with_both_users_and_the_address() {
     assert_eq!(takeovers(&site), expected);
     assert_eq!(site.listener.stats().taken_over, 2, "no connection ended");
     assert!(expected[0].0.connection() == Some(nobody.connection));
+}
+
+/// A site at which three messages wait for the absent client "panel" of the user ann, whose session lasts for 100 s at most.
+fn three_wait(version: Version) -> Site {
+    let mut config = Config::default();
+    (config.session_expiry_max_s, config.max_sessions) = (100, 1);
+    let mut site = Site::new(config);
+    let (panel, _) = site.connect(Connect { username: Some(text("ann")), ..stays("panel", version) });
+    site.send(panel, &[subscribe(&["a"])]);
+    site.cut(panel);
+    (0..3).for_each(|n| site.publish(&message("a", &n.to_string())));
+    site
+}
+
+/// An operator finds in the counters what the log tells of lost messages.
+#[test]
+fn messages_of_a_session_that_ends_are_counted_unless_its_own_client_ends_it() {
+    let ends: [(SessionEnd, fn(&mut Site), [u64; 2]); 5] = [
+        (SessionEnd::Expired, |site| site.pass(100_000), [3, 0]),
+        (SessionEnd::OtherUser, |site| drop(site.connect(of_user(Some("eve")))), [3, 0]),
+        (
+            SessionEnd::UserGone,
+            |site| {
+                site.listener.set_access(site.now, Access::of(Closing(Standing::Gone)));
+                site.outputs();
+            },
+            [3, 0],
+        ),
+        (
+            SessionEnd::CleanStart,
+            |site| drop(site.connect(Connect { clean_start: true, ..of_user(Some("ann")) })),
+            [0, 0],
+        ),
+        (SessionEnd::GivenUp, |site| _ = site.client("other", Version::V5), [0, 3]),
+    ];
+    for (version, (why, end, counted)) in BOTH.into_iter().flat_map(|version| ends.map(|end| (version, end)))
+    {
+        let mut site = three_wait(version);
+        end(&mut site);
+        let told = site.events.iter().filter_map(|event| match event {
+            Event::SessionEnded { dropped, why, .. } => Some((*dropped, *why)),
+            _ => None,
+        });
+        assert_eq!(told.collect::<Vec<_>>(), [(3, why)], "{version:?}");
+        let stats = site.listener.stats();
+        assert_eq!([stats.dropped_ended, stats.dropped_full], counted, "{why:?}, {version:?}");
+        assert_eq!(site.settled.iter().map(|settled| settled.dropped).sum::<u32>(), 3);
+    }
 }
 
 /// At the limit of connections one whose peer is gone makes place: it was lost, and displaced.

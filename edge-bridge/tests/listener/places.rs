@@ -317,7 +317,7 @@ fn absent_with_a_message(site: &mut Site, publisher: Peer, names: &[&str]) {
 
 fn sessions_ended(site: &Site) -> Vec<(&str, usize)> {
     let ended = site.events.iter().filter_map(|event| match event {
-        Event::SessionEnded { client, dropped } => Some((client.as_str(), *dropped)),
+        Event::SessionEnded { client, dropped, .. } => Some((client.as_str(), *dropped)),
         _ => None,
     });
     ended.collect()

@@ -228,10 +228,13 @@ fn a_session_with_more_filters_than_the_limit_of_now_does_not_come_back() {
         site.send(client, &[subscribe(filters)]);
         site.cut(client);
     }
+    let (publisher, _) = site.connect(connect("pub", Version::V5));
+    site.send(publisher, &[publish(1, "c", "waits")]);
     let mut config = Config::default();
     config.max_subscriptions = 2;
     let (mut next, restored) = restarted(&site, config, 1_000);
     assert_eq!((restored.sessions, restored.refused), (1, 1));
+    assert_eq!(next.listener.stats().dropped_ended, 1);
     let present = ["few", "many"].map(|name| next.connect(lasting(name, 3_600)).1.session_present);
     assert_eq!(present, [true, false]);
 }

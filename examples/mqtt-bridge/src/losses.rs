@@ -84,6 +84,7 @@ impl Told {
 pub(crate) fn tell_of_clients(before: &listener::Stats, now: &listener::Stats) {
     for (messages, why) in [
         (now.dropped_full - before.dropped_full, "too many waited for a client that is slow or away"),
+        (now.dropped_ended - before.dropped_ended, "their client's session expired, or its user is gone"),
         (now.dropped_too_large - before.dropped_too_large, "larger than a client takes"),
         (now.qos0_without_room - before.qos0_without_room, "at QoS 0, and a queue had no room"),
         (now.wills_without_room - before.wills_without_room, "wills, and a queue had no room"),

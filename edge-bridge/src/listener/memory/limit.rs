@@ -5,7 +5,7 @@ use super::Look;
 use super::eviction_order::Holder;
 use super::per_client::memory_of_waiting;
 use crate::ingest::{Ingest, Now};
-use crate::listener::{ClientKey, Listener};
+use crate::listener::{ClientKey, Listener, SessionEnd};
 use crate::puback_chain::ConnectionId;
 use crate::wire::ReasonCode;
 
@@ -63,7 +63,7 @@ impl<I: Ingest> Listener<I> {
             Some(Holder::Client(key)) => match self.clients.get(key).and_then(|client| client.connection) {
                 Some(id) => {
                     self.close_for_memory(now, id);
-                    self.stats.dropped_full += self.end_session(now, key) as u64;
+                    self.end_session(now, key, SessionEnd::GivenUp);
                 }
                 None => {
                     self.stats.closed_for_memory += 1;

@@ -5,7 +5,7 @@ use super::records::{self, Records, RetainedRecord, SessionRecord, WaitingRecord
 use super::{CERTIFIED, CONNECTED, RestoreError, UNRELEASED, version_one};
 use crate::ingest::{Ingest, Now};
 use crate::listener::delivery::{Delivery, Tag};
-use crate::listener::events::Restored;
+use crate::listener::events::{Restored, SessionEnd};
 use crate::listener::message::Message;
 use crate::listener::sys_names::is_sys;
 use crate::listener::wills::PendingWill;
@@ -47,7 +47,6 @@ impl<I: Ingest> Listener<I> {
             let SessionRecord { subscriptions, waiting, .. } = session;
             if !subscriptions.iter().all(|subscribe| self.restore_subscription(key, subscribe)) {
                 without_all_filters.push(key);
-                continue;
             }
             for record in waiting {
                 self.restore_waiting(now.up_ms, message_age_ms, key, record, &mut restored);
@@ -58,7 +57,7 @@ impl<I: Ingest> Listener<I> {
         // Their clients are told that there is no session, and subscribe anew: with a part of their filters they would wait in vain.
         for key in without_all_filters {
             restored.refused += usize::from(self.clients.get(key).is_some());
-            self.end_session(now, key);
+            self.end_session(now, key, SessionEnd::TooManyFilters);
         }
         self.admission.is_restoring = true;
         for (key, _) in self.clients.keyed().collect::<Vec<_>>() {

@@ -20,7 +20,7 @@ use crate::run::log::once_an_hour::OnceAnHour;
 mod ends;
 mod line_budget;
 
-use ends::{Hourly, disconnected, taken_over};
+use ends::{Hourly, disconnected, session_ended, taken_over};
 use line_budget::{CAUSES_MAX, LineBudget};
 
 const WARNINGS_PER_MINUTE: usize = 10;
@@ -204,13 +204,7 @@ fn trouble(event: &Event, address: Option<SocketAddr>) -> Option<Trouble> {
         }),
         Event::TakenOver { .. } => taken_over(event, address),
         Event::Disconnected { client, why, .. } => disconnected(client.as_ref(), why),
-        Event::SessionEnded { client, dropped } if *dropped > 0 => Some(Trouble {
-            cause: "session".to_owned(),
-            said: format!(
-                "the session of client \"{}\" ended: {dropped} messages for it are dropped",
-                Escaped(client)
-            ),
-        }),
+        Event::SessionEnded { client, dropped, why } => session_ended(client, *dropped, *why),
         other => trouble_with_saving(other),
     }
 }

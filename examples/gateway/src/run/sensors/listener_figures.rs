@@ -54,6 +54,7 @@ pub(in crate::run) fn render(stats: &Stats, page: &mut Page) {
     let by_reason = [
         ("slow", stats.dropped_full),
         ("gone", stats.dropped_gone),
+        ("ended", stats.dropped_ended),
         ("denied", stats.dropped_denied),
         ("expired", stats.dropped_expired),
         ("too_large", stats.dropped_too_large),

@@ -299,7 +299,7 @@ mod tests {
         assert!(!sample().page().into_text().contains("edge_displaced_total"));
         let mut listener = edge_bridge::listener::Stats::default();
         (listener.displaced, listener.wills_without_room) = (40, 3);
-        (listener.qos0_without_room, listener.dropped_gone) = (5, 6);
+        (listener.qos0_without_room, listener.dropped_gone, listener.dropped_ended) = (5, 6, 50);
         (listener.sessions_given_up, listener.refused, listener.held) = (7, 8, 9);
         let intake = IntakeFigures { answers_without_room: 30, ..IntakeFigures::default() };
         let page = Sample { listener: Some(listener), intake, ..sample() }.page().into_text();
@@ -310,6 +310,7 @@ mod tests {
         assert!(page.contains("\nedge_wills_without_room_total 3\n"), "{page}");
         assert!(page.contains("\nedge_dropped_total{reason=\"no_room\"} 35\n"), "{page}");
         assert!(page.contains("\nedge_local_dropped_total{reason=\"gone\"} 6\n"), "{page}");
+        assert!(page.contains("\nedge_local_dropped_total{reason=\"ended\"} 50\n"), "{page}");
     }
 
     #[test]

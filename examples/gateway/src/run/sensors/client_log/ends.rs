@@ -1,9 +1,9 @@
-//! Ends of clients' connections: what the log says of each, and the kinds of trouble of which each client has a line an hour. Pure.
+//! Ends of clients' connections and sessions: what the log says of each, and the kinds of trouble of which each client has a line an hour. Pure.
 
 use std::net::SocketAddr;
 
 use edge_bridge::escape::Escaped;
-use edge_bridge::listener::{Event, SessionUser};
+use edge_bridge::listener::{Event, SessionEnd, SessionUser};
 use edge_bridge::session::{Closed, Violation};
 use edge_bridge::wire::{DecodeErrorKind, PacketType, ReasonCode, Utf8};
 
@@ -155,6 +155,26 @@ pub(super) fn taken_over(event: &Event, address: Option<SocketAddr>) -> Option<T
         )
     };
     Some(Trouble { cause: "taken over".to_owned(), said })
+}
+
+/// Describes a session that ended with messages for its client, unless the client itself asked for that.
+pub(super) fn session_ended(client: &Utf8, dropped: usize, why: SessionEnd) -> Option<Trouble> {
+    let why = match why {
+        _ if dropped == 0 => return None,
+        SessionEnd::CleanStart => return None,
+        SessionEnd::Expired => "its client stayed away for too long",
+        SessionEnd::OtherUser => "another user connected under its identifier",
+        SessionEnd::UserGone => "its user is taken out",
+        SessionEnd::TooManyFilters => "it has more filters than [local] max_subscriptions allows",
+        _ => "its place or its memory was needed",
+    };
+    Some(Trouble {
+        cause: format!("session: {why}"),
+        said: format!(
+            "the session of client \"{}\" ended: {dropped} messages for it are dropped: {why}",
+            Escaped(client)
+        ),
+    })
 }
 
 fn user_of(user: &SessionUser) -> String {

@@ -1,15 +1,20 @@
+mod losses;
 mod takeovers;
 
 use crate::run::log::captured_log::captured;
 
 use super::*;
 use bytes::BytesMut;
-use edge_bridge::listener::ConnectionId;
+use edge_bridge::listener::{ConnectionId, SessionEnd};
 use edge_bridge::session::{Closed, Violation};
 use edge_bridge::wire::{Limits, Utf8, decode_connect};
 
 fn trouble(event: &Event) -> Option<Trouble> {
     super::trouble(event, None)
+}
+
+fn ended(dropped: usize, why: SessionEnd) -> Event {
+    Event::SessionEnded { client: Utf8::from_static("c"), dropped, why }
 }
 
 fn budget() -> LineBudget {
@@ -38,7 +43,7 @@ fn what_is_held_back_is_counted_with_its_own_cause_and_its_addresses() {
     let connection = ConnectionId(1);
     let error = TopicError::Reserved;
     let publish = Event::TopicRefused { connection, client: client.clone(), user: None, topic, error };
-    let ended = Event::SessionEnded { client, dropped: 1 };
+    let ended = Event::SessionEnded { client, dropped: 1, why: SessionEnd::Expired };
     let mut log = ClientLog::default();
     let lines = captured(|| {
         (0..500).for_each(|up_ms| log.on_event(up_ms, &publish, flooder));
@@ -216,7 +221,7 @@ fn an_error_of_a_handshake_keeps_its_quotes_and_its_end() {
 fn names_of_clients_cannot_forge_a_line() {
     let forged = "x\n2026-11-21T03:00:00.000000Z  INFO edge_gateway::run::gateway: stopped \u{202e}";
     let client = Utf8::try_from(forged.to_owned() + &"y".repeat(65_000)).unwrap();
-    let said = trouble(&Event::SessionEnded { client, dropped: 1 }).unwrap().said;
+    let said = trouble(&Event::SessionEnded { client, dropped: 1, why: SessionEnd::Expired }).unwrap().said;
     assert!(said.contains("x\\n2026") && !said.contains('\n') && !said.contains('\u{202e}'), "{said}");
     assert!(said.len() < 200, "{}", said.len());
 }
@@ -301,8 +306,7 @@ fn a_login_that_fails_has_a_line_a_minute_for_each_address() {
         for n in 0..60 {
             (0..3).for_each(|guess| log.on_event(n, &refused(&format!("u{guess}")), from(n as usize % 20)));
         }
-        let ended = Event::SessionEnded { client: Utf8::from_static("c"), dropped: 1 };
-        log.on_event(60, &ended, None);
+        log.on_event(60, &ended(1, SessionEnd::Expired), None);
         log.on_event(MINUTE_MS, &refused("u"), from(7));
     });
     assert_eq!(lines.matches("was refused").count(), 21, "{lines}");
@@ -341,7 +345,7 @@ fn an_operators_own_change_is_no_trouble() {
 /// A session that ends has no connection.
 #[test]
 fn what_has_no_address_is_told_without_one() {
-    let ended = Event::SessionEnded { client: Utf8::from_static("c"), dropped: 1 };
-    let lines = captured(|| ClientLog::default().on_event(0, &ended, None));
+    let event = ended(1, SessionEnd::Expired);
+    let lines = captured(|| ClientLog::default().on_event(0, &event, None));
     assert!(lines.contains("messages for it are dropped") && !lines.contains("address"), "{lines}");
 }
