@@ -172,6 +172,17 @@ pub enum Event {
         /// The rule that the topic breaks.
         error: TopicError,
     },
+    /// A will is not published, because its client may not publish to its topic any more. Counted in [`Stats::topics_refused`](super::Stats::topics_refused).
+    WillRefused {
+        /// Identifier of the client.
+        client: Utf8,
+        /// User to whom the client's session belongs.
+        user: Option<Utf8>,
+        /// Topic of the will; escape it before showing it to people.
+        topic: Utf8,
+        /// Set if the user no longer exists, see [`Standing::Gone`](super::Standing::Gone); otherwise it has lost the right to the topic.
+        is_user_gone: bool,
+    },
     /// A QoS 0 message was not stored because the queue was full. Reported once an hour for a connection.
     NoRoom {
         /// Connection of the client.
@@ -253,7 +264,7 @@ pub enum SessionEnd {
 }
 
 impl Event {
-    /// Returns the connection that the event is about, of a takeover the one that ends if there is one; `None` for events about sessions and saved clients.
+    /// Returns the connection that the event is about, of a takeover the one that ends if there is one; `None` for events about sessions, wills and saved clients.
     pub fn connection(&self) -> Option<ConnectionId> {
         match self {
             Self::Connected { connection, .. }
@@ -270,6 +281,7 @@ impl Event {
             | Self::ClientsNotRestored { .. }
             | Self::ClientsNotSaved { .. }
             | Self::ClientsLeftOut { .. }
+            | Self::WillRefused { .. }
             | Self::SessionEnded { .. } => None,
         }
     }

@@ -17,7 +17,7 @@ impl Client {
 
 impl<I: Ingest> Listener<I> {
     /// Replaces the access rules. Clients that may not stay are disconnected (0x98, administrative action), and the sessions of removed users
-    /// end. Messages that wait for clients that may no longer receive them are dropped and counted, unless another member of a shared subscription
+    /// end, without their wills. Messages that wait for clients that may no longer receive them are dropped and counted, unless another member of a shared subscription
     /// may. Messages sent before and not acknowledged are resent, and messages already received from clients are still stored.
     pub fn set_access(&mut self, now: Now, access: Access) {
         self.access = access;
@@ -60,10 +60,10 @@ impl<I: Ingest> Listener<I> {
                 continue;
             }
             if standing == Standing::Gone
-                && let Some(client) = self.clients.get_mut(key)
+                && let Some(will) = self.clients.get_mut(key).and_then(|client| client.will.take())
             {
-                // Nobody's last word.
-                client.will = None;
+                // Who is nobody may publish nothing.
+                self.note_refused_will(key, will.publish.topic, true);
             }
             self.disconnect(now, connection);
             if standing == Standing::Gone {

@@ -86,7 +86,7 @@ impl<I: Ingest> Listener<I> {
         self.account_client(key);
         // Rights may have changed since it was left.
         if !self.may_publish(key, &will.publish.topic) {
-            self.stats.topics_refused += 1;
+            self.note_refused_will(key, will.publish.topic, false);
             return;
         }
         self.receive(now, NOWHERE, key, &will.publish, message, None);

@@ -84,7 +84,7 @@ pub struct Stats {
     /// Clients whose connection was refused.
     pub refused: u64,
     /// Messages and wills refused for their topic: control characters, Unicode non-characters, a topic reserved for the application, or a missing
-    /// right.
+    /// right, also that of a user who no longer exists to the will that it left.
     pub topics_refused: u64,
 }
 

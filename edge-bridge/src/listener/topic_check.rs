@@ -66,4 +66,13 @@ impl<I: Ingest> Listener<I> {
             self.outputs.push_back(super::Output::Event(event));
         }
     }
+
+    /// Counts and reports a will that is not published, because its user may not publish to the topic any more.
+    pub(super) fn note_refused_will(&mut self, key: ClientKey, topic: Utf8, is_user_gone: bool) {
+        self.stats.topics_refused += 1;
+        let Some(client) = self.clients.get(key) else { return };
+        let (client, user) = (client.id.clone(), client.user.clone());
+        let event = Event::WillRefused { client, user, topic, is_user_gone };
+        self.outputs.push_back(super::Output::Event(event));
+    }
 }

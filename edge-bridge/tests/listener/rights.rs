@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use edge_bridge::listener::{Access, AllowAnonymous, Authenticate, Authorize, ClientRef, Event, Standing};
 use edge_bridge::session::Closed;
-use edge_bridge::wire::{Connect, Publish, ReasonCode, TopicError, Version};
+use edge_bridge::wire::{Connect, PropertyId, Publish, ReasonCode, TopicError, Value, Version};
 
 use crate::listener_support::*;
 use crate::{BOTH, EXPIRY, site};
@@ -154,6 +154,40 @@ fn a_will_needs_the_right_when_it_is_left_and_when_it_is_published() {
     let seen: Vec<_> = site.listener.ingest_mut().seen.iter().map(|m| m.topic.to_string()).collect();
     assert_eq!(seen, ["store/will"]);
     assert_eq!(site.listener.stats().topics_refused, 2);
+    assert_eq!(refused_wills(&site), [("c", Some("store"), "store/late", false)]);
+}
+
+fn refused_wills(site: &Site) -> Vec<(&str, Option<&str>, &str, bool)> {
+    let told = site.events.iter().filter_map(|event| match event {
+        Event::WillRefused { client, user, topic, is_user_gone } => {
+            Some((client.as_str(), user.as_deref(), topic.as_str(), *is_user_gone))
+        }
+        _ => None,
+    });
+    told.collect()
+}
+
+/// Whoever watches the client by its will does not learn of its end, so the operator has to.
+#[test]
+fn the_will_of_a_user_who_is_taken_out_is_refused_counted_and_told() {
+    for (version, is_there) in [(Version::V311, true), (Version::V5, true), (Version::V5, false)] {
+        let mut site = site();
+        let delay = [(PropertyId::WillDelayInterval, Value::U32(60))];
+        let of = |topic| will(topic, if version == Version::V5 { &delay } else { &[] });
+        let (ann, _) = site.connect(Connect { will: of("ann/will"), ..user("ann", "a", version) });
+        // Without a user name, which is asked for now: it may come back.
+        site.connect(Connect { will: of("n/will"), ..stays("n", version) });
+        if !is_there {
+            site.cut(ann);
+        }
+        site.listener.set_access(site.now, Access::of(Only(["bob"].into())));
+        site.outputs();
+        site.pass(60_000);
+        let seen: Vec<_> = site.listener.ingest_mut().seen.iter().map(|m| m.topic.to_string()).collect();
+        assert_eq!(seen, ["n/will"], "{version:?}");
+        assert_eq!(site.listener.stats().topics_refused, 1);
+        assert_eq!(refused_wills(&site), [("a", Some("ann"), "ann/will", true)]);
+    }
 }
 
 #[derive(Debug)]

@@ -20,7 +20,7 @@ use crate::run::log::once_an_hour::OnceAnHour;
 mod ends;
 mod line_budget;
 
-use ends::{Hourly, disconnected, session_ended, taken_over};
+use ends::{Hourly, disconnected, refused_will, session_ended, taken_over};
 use line_budget::{CAUSES_MAX, LineBudget};
 
 const WARNINGS_PER_MINUTE: usize = 10;
@@ -202,6 +202,9 @@ fn trouble(event: &Event, address: Option<SocketAddr>) -> Option<Trouble> {
                 Escaped(client)
             ),
         }),
+        Event::WillRefused { client, topic, is_user_gone, .. } => {
+            Some(refused_will(client, topic, *is_user_gone))
+        }
         Event::TakenOver { .. } => taken_over(event, address),
         Event::Disconnected { client, why, .. } => disconnected(client.as_ref(), why),
         Event::SessionEnded { client, dropped, why } => session_ended(client, *dropped, *why),

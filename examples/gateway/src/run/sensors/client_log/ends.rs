@@ -28,6 +28,8 @@ pub(super) enum Hourly {
     AskedBack,
     /// A refused topic in MQTT 3.1.1.
     Topic,
+    /// A will that its user may not publish any more.
+    Will,
     /// An answer that is too large for the client.
     Unanswerable,
     /// An error that the client found.
@@ -44,6 +46,7 @@ impl Hourly {
     pub(super) fn of(event: &Event, address: Option<SocketAddr>) -> Option<(Self, &str)> {
         match event {
             Event::NoRoom { client, .. } => Some((Self::NoRoom, client)),
+            Event::WillRefused { client, .. } => Some((Self::Will, client)),
             Event::TakenOver { client, user, by_user, by_peer, .. } => {
                 let [old, new] = [address, *by_peer].map(|address| address.map(|address| address.ip()));
                 let kind = match user == by_user {
@@ -155,6 +158,17 @@ pub(super) fn taken_over(event: &Event, address: Option<SocketAddr>) -> Option<T
         )
     };
     Some(Trouble { cause: "taken over".to_owned(), said })
+}
+
+/// Describes a will that is not published.
+pub(super) fn refused_will(client: &Utf8, topic: &Utf8, is_user_gone: bool) -> Trouble {
+    let why = match is_user_gone {
+        true => "its user is taken out ([local] password_file)",
+        false => "its user has no right to the topic any more ([local] acl_file)",
+    };
+    let (client, topic) = (Escaped(client), Escaped(topic));
+    let said = format!("the will of client \"{client}\" to \"{topic}\" is not published: {why}");
+    Trouble { cause: "will".to_owned(), said }
 }
 
 /// Describes a session that ended with messages for its client, unless the client itself asked for that.

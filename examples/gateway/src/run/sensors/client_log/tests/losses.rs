@@ -1,4 +1,4 @@
-//! Lines about what clients lost: messages of sessions that ended.
+//! Lines about what clients lost: messages of sessions that ended, and wills that were refused.
 
 use super::*;
 
@@ -18,4 +18,25 @@ fn a_session_that_cost_messages_is_told_with_its_cause_but_not_the_clients_own_w
     assert!(lines.iter().all(|line| line.contains("ended: 50 messages for it are dropped: ")), "{lines:?}");
     assert_eq!(said(SessionEnd::CleanStart), None);
     assert_eq!(trouble(&ended(0, SessionEnd::Expired)), None);
+}
+
+/// Its subscribers do not learn of its end, so the operator has to: once an hour for each client.
+#[test]
+fn a_will_that_is_refused_is_told_with_the_file_that_decides() {
+    let refused = |client: &'static str, is_user_gone| Event::WillRefused {
+        client: Utf8::from_static(client),
+        user: Some(Utf8::from_static("ann")),
+        topic: Utf8::from_static("a\nb"),
+        is_user_gone,
+    };
+    let mut log = ClientLog::default();
+    let lines = captured(|| {
+        (0..3).for_each(|_| log.on_event(0, &refused("c", true), None));
+        log.on_event(0, &refused("d", false), None);
+    });
+    let lines: Vec<_> = lines.lines().collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    let said = r#"the will of client "c" to "a\nb" is not published: its user is taken out ([local] password_file)"#;
+    assert!(lines[0].contains(said) && lines[0].contains("WARN"), "{lines:?}");
+    assert!(lines[1].contains("client \"d\"") && lines[1].contains("([local] acl_file)"), "{lines:?}");
 }
