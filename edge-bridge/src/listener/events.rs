@@ -155,8 +155,11 @@ pub enum Event {
         client: Utf8,
         /// Number of filters that were granted.
         granted: usize,
-        /// Number of filters that were refused.
+        /// Number of filters that were refused. [`Stats::filters_refused`](super::Stats::filters_refused) counts all.
         refused: usize,
+        /// First of these filters, with the reason, of which a client of 3.1.1 is not told; `None` if all were granted. Escape it before showing it to
+        /// people.
+        first_refused: Option<(Utf8, ReasonCode)>,
     },
     /// The topic of a message or will was refused. Reported for the first one of a connection, and for the first one after the
     /// [rights changed](super::Listener::set_access); [`Stats::topics_refused`](super::Stats::topics_refused) counts all.

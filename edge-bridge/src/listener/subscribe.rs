@@ -18,6 +18,7 @@ impl<I: Ingest> Listener<I> {
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
         // By filter: one that is named again has the last options.
         let mut with_retained = BTreeMap::new();
+        let mut first_refused = None;
         for subscription in &subscribe.filters {
             match self.subscribe(key, subscription, identifier) {
                 Ok(is_new) => {
@@ -34,14 +35,18 @@ impl<I: Ingest> Listener<I> {
                         with_retained.insert(subscription.filter.as_str().into(), wanted);
                     }
                 }
-                Err(reason) => reasons.push(reason),
+                Err(reason) => {
+                    first_refused.get_or_insert_with(|| (subscription.filter.detached(), reason));
+                    reasons.push(reason);
+                }
             }
         }
         let refused = reasons.iter().filter(|reason| reason.is_error()).count();
+        self.stats.filters_refused += refused as u64;
         if let Some(client) = self.clients.get(key) {
             let granted = reasons.len() - refused;
             let client = client.id.clone();
-            let event = Event::Subscribed { connection: id, client, granted, refused };
+            let event = Event::Subscribed { connection: id, client, granted, refused, first_refused };
             self.outputs.push_back(Output::Event(event));
         }
         if let Some(state) = self.connections.get_mut(id) {

@@ -288,7 +288,13 @@ fn events_name_the_client_and_the_reason() {
     let connection = peer.connection;
     let expected = [
         Event::Connected { connection, client: client.clone(), version: Version::V5, session_present: false },
-        Event::Subscribed { connection, client: client.clone(), granted: 0, refused: 1 },
+        Event::Subscribed {
+            connection,
+            client: client.clone(),
+            granted: 0,
+            refused: 1,
+            first_refused: Some((text("a"), ReasonCode::QUOTA_EXCEEDED)),
+        },
         Event::Disconnected { connection, client: Some(client), why: Closed::Transport },
     ];
     assert_eq!(site.events, expected);

@@ -3,7 +3,7 @@
 use crate::listener_support::*;
 use crate::saved::{at_noon, restarted};
 use crate::site;
-use edge_bridge::listener::Config;
+use edge_bridge::listener::{Config, Event};
 
 use edge_bridge::wire::{
     Packet, PacketId, Properties, Publish, QoS, ReasonCode, RetainHandling, SubAck, Subscription,
@@ -158,7 +158,17 @@ fn filters_of_a_client_are_bounded() {
         site.send(peer, &[subscribe(&["a", "b", "c", "a"])]);
         let granted = ReasonCode::GRANTED_QOS_1;
         assert_eq!(reasons(&site.received(peer)), [granted, granted, refusal, granted]);
+        site.send(peer, &[subscribe(&["b", "d", "e"])]);
     }
+    let told = site.events.iter().filter_map(|event| match event {
+        Event::Subscribed { refused, first_refused: Some((filter, reason)), .. } => {
+            Some((*refused, filter.as_str(), *reason))
+        }
+        _ => None,
+    });
+    let each = [(1, "c", ReasonCode::QUOTA_EXCEEDED), (2, "d", ReasonCode::QUOTA_EXCEEDED)];
+    assert_eq!(told.collect::<Vec<_>>(), [each, each].concat());
+    assert_eq!(site.listener.stats().filters_refused, 6);
 }
 
 #[test]

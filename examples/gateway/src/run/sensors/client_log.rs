@@ -13,7 +13,7 @@ use control_loop::OneLine;
 use edge_bridge::client_network;
 use edge_bridge::escape::Escaped;
 use edge_bridge::listener::{ConnectionId, Damage, Event, Restored};
-use edge_bridge::wire::{ReasonCode, TopicError};
+use edge_bridge::wire::{ReasonCode, TopicError, Utf8};
 
 use crate::run::log::once_an_hour::OnceAnHour;
 
@@ -162,6 +162,19 @@ fn cause_of_topic(topic: &str, error: &TopicError) -> (&'static str, &'static st
     }
 }
 
+/// Describes a SUBSCRIBE of which filters were refused.
+fn refused_filters(client: &Utf8, refused: usize, filter: &Utf8, reason: ReasonCode) -> Trouble {
+    let key = match reason {
+        ReasonCode::QUOTA_EXCEEDED => " ([local] max_subscriptions)",
+        _ => "",
+    };
+    let (client, filter) = (Escaped(client), Escaped(filter));
+    let said = format!(
+        "{refused} subscriptions of client \"{client}\" are refused, the first one to \"{filter}\": {reason}{key}"
+    );
+    Trouble { cause: "filter".to_owned(), said }
+}
+
 /// Describes an event of a connection with this address that the operator should see. `None`: the event is normal operation.
 fn trouble(event: &Event, address: Option<SocketAddr>) -> Option<Trouble> {
     match event {
@@ -202,6 +215,9 @@ fn trouble(event: &Event, address: Option<SocketAddr>) -> Option<Trouble> {
                 Escaped(client)
             ),
         }),
+        Event::Subscribed { client, refused, first_refused: Some((filter, reason)), .. } => {
+            Some(refused_filters(client, *refused, filter, *reason))
+        }
         Event::WillRefused { client, topic, is_user_gone, .. } => {
             Some(refused_will(client, topic, *is_user_gone))
         }

@@ -35,6 +35,11 @@ pub(in crate::run) fn render(stats: &Stats, page: &mut Page) {
         "Clients that were refused at CONNECT, since the start.",
         stats.refused,
     );
+    page.counter(
+        "edge_local_filters_refused_total",
+        "Filters of local clients that were refused in a SUBACK, since the start.",
+        stats.filters_refused,
+    );
     page.head(
         "edge_local_disconnected_total",
         "counter",
@@ -119,5 +124,15 @@ mod tests {
             let line = format!("edge_local_disconnected_total{{reason=\"{reason}\"}} {count}\n");
             assert!(text.contains(&line), "{line}{text}");
         }
+    }
+
+    #[test]
+    fn refused_filters_are_on_the_page() {
+        let mut stats = Stats::default();
+        stats.filters_refused = 7;
+        let mut page = Page::default();
+        render(&stats, &mut page);
+        let text = page.into_text();
+        assert!(text.contains("\nedge_local_filters_refused_total 7\n"), "{text}");
     }
 }

@@ -30,6 +30,8 @@ pub(super) enum Hourly {
     Topic,
     /// A will that its user may not publish any more.
     Will,
+    /// Filters that were refused.
+    Filter,
     /// An answer that is too large for the client.
     Unanswerable,
     /// An error that the client found.
@@ -47,6 +49,7 @@ impl Hourly {
         match event {
             Event::NoRoom { client, .. } => Some((Self::NoRoom, client)),
             Event::WillRefused { client, .. } => Some((Self::Will, client)),
+            Event::Subscribed { client, refused, .. } if *refused > 0 => Some((Self::Filter, client)),
             Event::TakenOver { client, user, by_user, by_peer, .. } => {
                 let [old, new] = [address, *by_peer].map(|address| address.map(|address| address.ip()));
                 let kind = match user == by_user {

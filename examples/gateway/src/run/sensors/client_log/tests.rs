@@ -7,7 +7,7 @@ use super::*;
 use bytes::BytesMut;
 use edge_bridge::listener::{ConnectionId, SessionEnd};
 use edge_bridge::session::{Closed, Violation};
-use edge_bridge::wire::{Limits, Utf8, decode_connect};
+use edge_bridge::wire::{Limits, decode_connect};
 
 fn trouble(event: &Event) -> Option<Trouble> {
     super::trouble(event, None)

@@ -1,4 +1,4 @@
-//! Lines about what clients lost: messages of sessions that ended, and wills that were refused.
+//! Lines about what clients lost: messages of sessions that ended, wills and filters that were refused.
 
 use super::*;
 
@@ -36,7 +36,37 @@ fn a_will_that_is_refused_is_told_with_the_file_that_decides() {
     });
     let lines: Vec<_> = lines.lines().collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
-    let said = r#"the will of client "c" to "a\nb" is not published: its user is taken out ([local] password_file)"#;
+    let said =
+        r#"the will of client "c" to "a\nb" is not published: its user is taken out ([local] password_file)"#;
     assert!(lines[0].contains(said) && lines[0].contains("WARN"), "{lines:?}");
     assert!(lines[1].contains("client \"d\"") && lines[1].contains("([local] acl_file)"), "{lines:?}");
+}
+
+/// A panel without a part of its values looks as if nothing came.
+#[test]
+fn refused_filters_are_told_once_an_hour_for_each_client_with_the_first_and_the_reason() {
+    let subscribed = |client: &'static str, first: Option<(&'static str, ReasonCode)>| Event::Subscribed {
+        connection: ConnectionId(1),
+        client: Utf8::from_static(client),
+        granted: 2,
+        refused: usize::from(first.is_some()) * 3,
+        first_refused: first.map(|(filter, reason)| (Utf8::from_static(filter), reason)),
+    };
+    let mut log = ClientLog::default();
+    let lines = captured(|| {
+        log.on_event(0, &subscribed("c", None), None);
+        for _ in 0..3 {
+            log.on_event(0, &subscribed("c", Some(("a\nb", ReasonCode::QUOTA_EXCEEDED))), None);
+        }
+        log.on_event(0, &subscribed("d", Some(("$share/x", ReasonCode::TOPIC_FILTER_INVALID))), None);
+        log.on_event(60 * MINUTE_MS, &subscribed("c", Some(("e", ReasonCode::QUOTA_EXCEEDED))), None);
+    });
+    let lines: Vec<_> = lines.lines().filter(|line| line.contains("WARN")).collect();
+    let expected = [
+        r#"3 subscriptions of client "c" are refused, the first one to "a\nb": 0x97 Quota exceeded ([local] max_subscriptions)"#,
+        r#"3 subscriptions of client "d" are refused, the first one to "$share/x": 0x8f"#,
+        r#"3 subscriptions of client "c" are refused, the first one to "e": 0x97"#,
+    ];
+    assert_eq!(lines.len(), expected.len(), "{lines:?}");
+    assert!(lines.iter().zip(expected).all(|(line, said)| line.contains(said)), "{lines:?}");
 }
