@@ -128,16 +128,16 @@ fn six_connections(listener: &TcpListener, answer: impl Fn(u8, u8) -> Vec<u8>) -
     began.unwrap().elapsed()
 }
 
-/// With TLS each attempt costs a handshake on both sides.
+/// With TLS each attempt costs a handshake on both sides. It keeps no session, either.
 #[test]
-fn a_broker_that_accepts_the_login_and_then_closes_is_dialled_ever_more_rarely() {
-    let dir = tempfile::tempdir().unwrap();
+fn a_broker_that_accepts_the_login_and_then_closes_is_dialled_ever_more_rarely_and_told_once() {
     let hub = Hub::start();
     let no_right = |_: u8, _: u8| vec![0xE0_u8, 2, 0x87, 0];
     // Another client of the same identifier: Granted QoS 1, then Session taken over.
     let taken_over = |high: u8, low: u8| vec![0x90_u8, 4, high, low, 0, 1, 0xE0, 2, 0x8E, 0];
     let then_nothing = |high: u8, low: u8| vec![0x90_u8, 4, high, low, 0, 1];
     for answer in [&no_right as &dyn Fn(u8, u8) -> Vec<u8>, &taken_over, &then_nothing] {
+        let dir = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let config = format!(
             "[gateway]\nid = \"g\"\n[local]\nbroker = \"{}\"\ntopics = [\"r/#\"]\n\
@@ -149,6 +149,7 @@ fn a_broker_that_accepts_the_login_and_then_closes_is_dialled_ever_more_rarely()
         gateway.start_unready();
         let within = six_connections(&listener, answer);
         assert!(within >= Duration::from_secs(3), "{within:?}");
+        assert_eq!(gateway.log().matches("had lost our session").count(), 1, "{}", gateway.log());
         gateway.kill_9();
     }
 }

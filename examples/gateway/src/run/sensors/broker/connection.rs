@@ -229,6 +229,7 @@ impl Client {
 
     fn on_connected(&mut self, connection: &mut Connection, connected: &Connected) {
         self.state.accept();
+        let now_ms = self.clock.now().up_ms;
         let (session_present, was_lost) = match connected.session {
             SessionOutcome::New => (false, self.target.expects_session),
             SessionOutcome::Resumed | SessionOutcome::Unknown | SessionOutcome::Moved(_) => (true, false),
@@ -239,10 +240,11 @@ impl Client {
         if self.lines.there() {
             tracing::info!(broker, port, session_present, "subscribed at the local broker");
         }
-        if was_lost {
+        if was_lost && let Some(not_logged) = self.lines.session_lost(now_ms) {
             tracing::warn!(
                 broker,
                 port,
+                not_logged,
                 "the local broker had lost our session, and with it what came while we were away"
             );
         }

@@ -11,6 +11,7 @@ pub(super) struct Lines {
     /// Set once a line has reported a connection.
     was_there: bool,
     causes: OnceAnHour,
+    losses: OnceAnHour,
 }
 
 impl Lines {
@@ -26,6 +27,12 @@ impl Lines {
     /// Returns whether a line is due about a new connection: for the first one, and after a line about a disconnection.
     pub(super) fn there(&mut self) -> bool {
         !std::mem::replace(&mut self.was_there, true) | self.told.take().is_some()
+    }
+
+    /// Counts a session that the broker had lost: a broker without persistence loses it at each of its restarts. Returns the number of losses without a
+    /// line since the last one, if a line is due.
+    pub(super) fn session_lost(&mut self, up_ms: u64) -> Option<u64> {
+        self.losses.line(up_ms, "")
     }
 }
 
@@ -53,5 +60,12 @@ mod tests {
         }
         let mut lines = Lines::default();
         assert!(lines.there() && !lines.there() && lines.away(0, "closed") && lines.there());
+    }
+
+    #[test]
+    fn a_broker_that_loses_the_session_at_each_connection_has_one_line_an_hour_with_the_count() {
+        let mut lines = Lines::default();
+        let told: Vec<_> = (0..3 * 3_600).step_by(5).filter_map(|s| lines.session_lost(s * 1_000)).collect();
+        assert_eq!(told, [0, 719, 719]);
     }
 }
