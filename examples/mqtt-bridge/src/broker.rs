@@ -7,7 +7,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use edge_bridge::access::{AccessRules, AclFile, LineError, LoginMemory, PasswordFile};
-use edge_bridge::escape::Escaped;
 use edge_bridge::listener::{Access, ConnectionId, Damage, Event, Restored, Stats};
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::net::{Server, ServerBuilder, ServerTls, signer_socket};
@@ -22,6 +21,7 @@ use crate::findings::Place;
 use crate::log_rate_limit::Cause;
 use crate::losses;
 use crate::outlets::{OutletIngest, OutletSink, Outlets};
+use crate::quoted::quoted;
 
 /// Most wrong lines of a file that are reported.
 const LINES_MAX: usize = 10;
@@ -130,7 +130,10 @@ impl Broker {
         if conf.forgets_clients
             && let Err(error) = file.remove()
         {
-            tracing::warn!(%error, "sessions and retained messages of an earlier run cannot be removed");
+            tracing::warn!(
+                error = error.to_string(),
+                "sessions and retained messages of an earlier run cannot be removed"
+            );
         }
         for at in server.addresses() {
             let with = if at.has_tls { " with TLS" } else { "" };
@@ -248,19 +251,19 @@ impl ClientLog {
             Event::Refused { connection, client, user, reason } => {
                 self.refused_connection = Some(*connection);
                 let Some(clients) = self.refused.add() else { return };
-                tracing::warn!(address, client = %format_args!("\"{}\"", Escaped(client)), user = %format_args!("\"{}\"", Escaped(user.as_deref().unwrap_or_default())), %reason, clients, "a client was refused");
+                tracing::warn!(address, client = %quoted(client), user = %quoted(user.as_deref().unwrap_or_default()), %reason, clients, "a client was refused");
             }
             Event::NoTls { error, .. } => {
                 let Some(clients) = self.no_tls.add() else { return };
-                tracing::warn!(address, error = %format_args!("\"{}\"", Escaped(error)), clients, "a client could not speak TLS, or has no certificate that counts");
+                tracing::warn!(address, error = %quoted(error), clients, "a client could not speak TLS, or has no certificate that counts");
             }
             Event::TopicRefused { client, topic, error, .. } => {
                 let Some(messages) = self.topic.add() else { return };
-                tracing::warn!(address, client = %format_args!("\"{}\"", Escaped(client)), topic = %format_args!("\"{}\"", Escaped(topic)), %error, messages, "a client may not publish to the topic");
+                tracing::warn!(address, client = %quoted(client), topic = %quoted(topic), error = error.to_string(), messages, "a client may not publish to the topic");
             }
             Event::NoRoom { client, .. } => {
                 let Some(messages) = self.no_room.add() else { return };
-                tracing::warn!(address, client = %format_args!("\"{}\"", Escaped(client)), messages, "a message at QoS 0 found no room");
+                tracing::warn!(address, client = %quoted(client), messages, "a message at QoS 0 found no room");
             }
             Event::Disconnected { client, why: Closed::Local(ReasonCode::SERVER_BUSY), .. } => {
                 let Some(clients) = self.displaced.add() else { return };
@@ -272,10 +275,16 @@ impl ClientLog {
             }
             Event::ClientsRestored(restored) => tell_restored(restored),
             Event::ClientsNotRestored { error } => {
-                tracing::error!(%error, "sessions and retained messages of the last run cannot be read; their file is set aside as clients.bad, if its directory allows it");
+                tracing::error!(
+                    error = error.to_string(),
+                    "sessions and retained messages of the last run cannot be read; their file is set aside as clients.bad, if its directory allows it"
+                );
             }
             Event::ClientsNotSaved { error } => {
-                tracing::error!(%error, "sessions and retained messages of clients cannot be saved");
+                tracing::error!(
+                    error = error.to_string(),
+                    "sessions and retained messages of clients cannot be saved"
+                );
             }
             Event::ClientsLeftOut { count } => {
                 tracing::warn!(
@@ -290,7 +299,7 @@ impl ClientLog {
 
 /// Returns the client's name in quotation marks; nothing between them for one that did not say it.
 fn name_of(client: Option<&Utf8>) -> String {
-    format!("\"{}\"", Escaped(client.map_or("", |client| client)))
+    quoted(client.map_or("", |client| client))
 }
 
 /// Logs what of the last run's clients is not back.
@@ -307,7 +316,7 @@ fn tell_restored(restored: &Restored) {
     }
     let Some(damage) = damage else { return };
     let Damage { sessions, retained, waiting, wills, unknown, is_minimum, ref clients, .. } = *damage;
-    let clients: Vec<_> = clients.iter().map(|client| format!("\"{}\"", Escaped(client))).collect();
+    let clients: Vec<_> = clients.iter().map(|client| quoted(client)).collect();
     let clients = clients.join(", ");
     tracing::error!(
         sessions,

@@ -203,7 +203,7 @@ async fn hand_out(
             }
             Err(error) => {
                 if !std::mem::replace(&mut is_told, true) {
-                    tracing::error!(connection = %Escaped(&clients.connection), %error, "messages from the hub cannot be read: tried again");
+                    tracing::error!(connection = %Escaped(&clients.connection), error = in_full(&error), "messages from the hub cannot be read: tried again");
                 }
                 sleep(READ_AGAIN).await;
             }

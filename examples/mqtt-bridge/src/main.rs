@@ -21,6 +21,7 @@ mod one_line;
 mod outlets;
 mod places;
 mod plan;
+mod quoted;
 mod run;
 mod section;
 mod signals;

@@ -17,6 +17,7 @@ use tokio::time::{Duration, sleep, timeout};
 
 use crate::flow_endpoints::{Ack, Destination, Safe, Source, SourceEvent};
 use crate::log_rate_limit::Cause;
+use crate::quoted::quoted;
 
 /// Time limit for messages in progress when the program ends.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -204,7 +205,7 @@ impl Causes {
 
     fn unmapped(&mut self, flow: &MessageFlow, topic: &str) {
         if let Some(messages) = self.unmapped.add() {
-            let (connection, topic) = (Escaped(&flow.connection), Escaped(topic));
+            let (connection, topic) = (Escaped(&flow.connection), quoted(topic));
             tracing::warn!(%connection, %topic, messages, "dropped: no topic line takes it");
         }
     }
@@ -212,7 +213,7 @@ impl Causes {
     /// Counts an attempt to push into a full queue, not a message.
     fn full(&mut self, flow: &MessageFlow, topic: &str) {
         if let Some(attempts) = self.full.add() {
-            let (connection, topic) = (Escaped(&flow.connection), Escaped(topic));
+            let (connection, topic) = (Escaped(&flow.connection), quoted(topic));
             tracing::warn!(%connection, %topic, attempts, "the queue has no room, or its disk fails: not acknowledged, tried again");
         }
     }
@@ -220,7 +221,7 @@ impl Causes {
     fn refused(&mut self, flow: &MessageFlow, topic: &str, error: &PublishError, is_final: bool) {
         let cause = if is_final { &mut self.never } else { &mut self.refused };
         let Some(messages) = cause.add() else { return };
-        let (connection, topic, error) = (Escaped(&flow.connection), Escaped(topic), in_full(error));
+        let (connection, topic, error) = (Escaped(&flow.connection), quoted(topic), in_full(error));
         if is_final {
             tracing::error!(%connection, %topic, error, messages, "dropped: the queue can never take it");
         } else {

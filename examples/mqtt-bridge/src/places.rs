@@ -23,7 +23,7 @@ impl Places {
         let Some(ready) = &self.ready else { return };
         match std::fs::remove_file(ready) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::error!(file = %OneLine(&ready.to_string_lossy()), %error, "it cannot be removed, and says that this is ready");
+                tracing::error!(file = %OneLine(&ready.to_string_lossy()), error = error.to_string(), "it cannot be removed, and says that this is ready");
             }
             _ => {}
         }
@@ -41,7 +41,7 @@ impl Places {
     pub(crate) fn tell_ready(&self) {
         let Some(ready) = &self.ready else { return };
         if let Err(error) = std::fs::write(ready, READY) {
-            tracing::error!(file = %OneLine(&ready.to_string_lossy()), %error, "nobody can see that this is ready");
+            tracing::error!(file = %OneLine(&ready.to_string_lossy()), error = error.to_string(), "nobody can see that this is ready");
         }
     }
 }

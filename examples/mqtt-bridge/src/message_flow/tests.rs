@@ -6,6 +6,7 @@ use edge_bridge::bridge::topic_rules::Rule;
 use edge_bridge::wire::Utf8;
 use edge_queue::{Config, OnFull};
 use futures_util::FutureExt;
+use tracing::subscriber::DefaultGuard;
 
 use super::*;
 use crate::outlets::Outlets;
@@ -135,13 +136,25 @@ impl Write for Log {
     }
 }
 
+impl Log {
+    /// Collects what this thread logs, until the guard is dropped.
+    fn start() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
 /// They were acknowledged: the log is all that is seen of them.
 #[tokio::test]
 async fn a_stop_tells_all_messages_that_were_dropped() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _log = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Log::start();
     let dir = tempfile::tempdir().unwrap();
     let outlets = Outlets::default();
     let outlet = outlets.open("up", all_out());
@@ -159,7 +172,7 @@ async fn a_stop_tells_all_messages_that_were_dropped() {
     }
     stop.send_replace(true);
     carrying.await.unwrap();
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     for (line, counts) in [
         ("the queue can never take", ["messages=1", "messages=3"]),
         ("no topic line takes", ["messages=1", "messages=2"]),
@@ -170,4 +183,23 @@ async fn a_stop_tells_all_messages_that_were_dropped() {
             "{log}"
         );
     }
+}
+
+/// Who may publish at the hub writes no fields of this program.
+#[tokio::test]
+async fn a_topic_forges_no_field_of_a_line() {
+    let (log, _guard) = Log::start();
+    let dir = tempfile::tempdir().unwrap();
+    let (flow, topic) = (flow(dir.path()).await, "a connection=down topic=\"b\" attempts=9");
+    let closed = || PublishError::Refused {
+        source: PushError::Closed { row: Box::new(edge_queue::Row::new("x")) }.into(),
+    };
+    let mut causes = Causes::default();
+    causes.unmapped(&flow, topic);
+    causes.full(&flow, topic);
+    causes.refused(&flow, topic, &closed(), true);
+    causes.refused(&flow, topic, &closed(), false);
+    let log = log.text();
+    let shown = r#" topic="a connection=down topic=\"b\" attempts=9" "#;
+    assert_eq!(log.lines().filter(|line| line.contains(shown)).count(), 4, "{log}");
 }
