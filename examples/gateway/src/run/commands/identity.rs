@@ -25,12 +25,13 @@ impl Identity {
     /// Reads the identity: the user property `cmd-id`, else the Correlation Data, else topic, properties and payload.
     ///
     /// # Errors
-    /// The sender's identity is empty or too long.
+    /// The sender's identity is empty or too long, or there are several: a client that goes by another of them would take a repetition for a new command.
     pub(super) fn of(publish: &Publish) -> Result<Self, ()> {
         let properties = &publish.properties;
         let topic = publish.topic.as_bytes();
-        if let Some(id) = properties.user_property(PROPERTY) {
-            let fits = (1..=BYTES_MAX).contains(&id.len());
+        let mut named = properties.user_properties().filter(|(name, _)| *name == PROPERTY);
+        if let Some((_, id)) = named.next() {
+            let fits = (1..=BYTES_MAX).contains(&id.len()) && named.next().is_none();
             let identity = Self { key: key(b"i", &[topic, id.as_bytes()]), shown: Some(id.to_owned()) };
             return fits.then_some(identity).ok_or(());
         }
@@ -100,6 +101,19 @@ mod tests {
                 assert_eq!(Identity::of(&publish).is_ok(), (1..=256).contains(&len), "{len}");
             }
         }
+    }
+
+    /// The client gets both, and may go by the other one.
+    #[test]
+    fn promise_10_a_command_with_two_identities_is_refused() {
+        let named =
+            |publish: &Publish, id| with(publish, PropertyId::UserProperty, Value::Pair("cmd-id", id));
+        let once = named(&command("a", "1"), "x");
+        for again in ["y", "x", ""] {
+            assert_eq!(Identity::of(&named(&once, again)), Err(()), "{again:?}");
+        }
+        let other = with(&once, PropertyId::UserProperty, Value::Pair("operator", "y"));
+        assert_eq!(identity(&other), identity(&once));
     }
 
     /// `valve/1` with `23` is none of `valve/12` with `3`, although their bytes in a row are the same.

@@ -3,6 +3,18 @@
 use super::super::super::answer::AnswerKind;
 use super::*;
 
+/// The client would get both, and may go by the other one.
+#[test]
+fn promise_10_a_command_with_two_identities_is_refused_and_given_to_nobody() {
+    let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
+    let twice = with(&expiring("c/a", "x", 9), PropertyId::UserProperty, Value::Pair("cmd-id", "y"));
+    let ticket = bench.arrive(&twice);
+    assert_eq!(bench.reason_of(ticket), "bad-id");
+    assert_eq!((bench.topics_given(), bench.answers[0].1.get("id")), (Vec::<&str>::new(), None));
+    let mended = bench.arrive(&expiring("c/a", "x", 9));
+    assert_eq!(bench.topics_given().len(), 1, "nothing is kept of it: {mended:?}");
+}
+
 /// At least once: it was given, its client went away, and its time was over just as another command of its topic came. A client may have obeyed it.
 #[test]
 fn promise_10_what_was_given_is_not_said_to_have_expired() {
