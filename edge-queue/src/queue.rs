@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::acked_ids::{AckIdsError, AckedIds, IdRange};
 use crate::cloned_disk;
 use crate::close_on_drop::{Handle, Home};
-use crate::config::{Config, ConsumerConfig, StoreKind};
+use crate::config::{Config, ConsumerConfig, OnFull, StoreKind};
 use crate::consumer::Consumer;
 use crate::engine::Engine;
 use crate::error::{CommitError, ConsumerError, OpenError, PushError};
@@ -312,6 +312,13 @@ impl Queue {
     pub fn max_age(&self, lane: Lane) -> Option<Duration> {
         let model = self.handle.engine.model();
         model.lanes.get(usize::from(lane.0))?.limits.max_age_ms.map(Duration::from_millis)
+    }
+
+    /// Returns the policy of a lane at a limit; `None` when the lane does not exist.
+    #[must_use]
+    pub fn on_full(&self, lane: Lane) -> Option<OnFull> {
+        let model = self.handle.engine.model();
+        Some(model.lanes.get(usize::from(lane.0))?.limits.on_full)
     }
 
     /// Returns the present figures.

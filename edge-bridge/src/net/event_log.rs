@@ -189,46 +189,10 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::{Debug, Write};
-    use std::sync::{Arc, Mutex};
-
-    use tracing::field::{Field, Visit};
-    use tracing::span::{Attributes, Id, Record};
-    use tracing::{Metadata, Subscriber};
-
     use super::*;
     use crate::bridge::Refused;
+    use crate::net::log_fields::Fields;
     use crate::wire::Utf8;
-
-    /// Subscriber that keeps the fields of each event, a line each.
-    #[derive(Clone, Default)]
-    struct Fields(Arc<Mutex<String>>);
-
-    struct FieldWriter<'a>(&'a mut String);
-
-    impl Visit for FieldWriter<'_> {
-        fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-            write!(self.0, "{field}={value:?} ").unwrap();
-        }
-    }
-
-    impl Subscriber for Fields {
-        fn enabled(&self, _: &Metadata<'_>) -> bool {
-            true
-        }
-        fn new_span(&self, _: &Attributes<'_>) -> Id {
-            Id::from_u64(1)
-        }
-        fn record(&self, _: &Id, _: &Record<'_>) {}
-        fn record_follows_from(&self, _: &Id, _: &Id) {}
-        fn event(&self, event: &tracing::Event<'_>) {
-            let mut lines = self.0.lock().unwrap();
-            event.record(&mut FieldWriter(&mut lines));
-            lines.push('\n');
-        }
-        fn enter(&self, _: &Id) {}
-        fn exit(&self, _: &Id) {}
-    }
 
     const HOUR_MS: u64 = 3_600_000;
 
@@ -241,7 +205,7 @@ mod tests {
         tracing::subscriber::with_default(fields.clone(), || {
             for (now_ms, event) in (0..24 * HOUR_MS).step_by(pause_ms as usize).zip(happens.iter().cycle()) {
                 log.say(now_ms, event);
-                let lines = std::mem::take(&mut *fields.0.lock().unwrap());
+                let lines = fields.take();
                 let lines = lines.lines().filter(|line| !line.contains("still disconnected")).count();
                 by_hour[(now_ms / HOUR_MS) as usize] += if now_ms > from_ms { lines } else { 0 };
             }
@@ -325,7 +289,7 @@ mod tests {
             let fields = Fields::default();
             let mut log = EventLog::new("mqtt://hub".parse().unwrap());
             tracing::subscriber::with_default(fields.clone(), || log.say(0, &event));
-            let lines = fields.0.lock().unwrap().clone();
+            let lines = fields.take();
             assert!(lines.contains(&format!("{field}={shown} ")) && lines.lines().count() == 1, "{lines}");
         }
     }

@@ -4,6 +4,7 @@
 //! for room in a lane, no more messages for that lane are accepted; the others go on. While the task is behind, [`is_behind`](Intake::is_behind)
 //! returns `true`, so that publishers are not read (back-pressure) and a burst at QoS 0 waits in its senders' sockets.
 
+mod full_line;
 mod pusher;
 mod receipt_waiter;
 mod row_watch;

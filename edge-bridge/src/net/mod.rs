@@ -19,6 +19,8 @@ mod host_port;
 mod hub_address;
 #[cfg(feature = "spool-queue")]
 pub mod intake;
+#[cfg(test)]
+mod log_fields;
 mod log_rate_limit;
 mod memory_spool;
 mod operator_requests;

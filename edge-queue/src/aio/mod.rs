@@ -25,6 +25,7 @@
 //! ```
 
 mod consumer;
+mod lane_settings;
 mod worker;
 
 use std::future::poll_fn;
@@ -48,7 +49,7 @@ use crate::ledger::Ledger;
 use crate::model::Refusal;
 use crate::pending::Pending;
 use crate::queue::{BatchError, TOGETHER_MAX};
-use crate::row::{Lane, Row};
+use crate::row::Row;
 use crate::shell::{Clock, SystemClock};
 use crate::stats::Stats;
 #[cfg(any(feature = "ring", feature = "redb"))]
@@ -137,12 +138,6 @@ impl Queue {
     #[must_use]
     pub fn has_beside(&self, name: &str) -> bool {
         self.queue.has_beside(name)
-    }
-
-    /// Returns the age limit of a lane's rows, `None` without one, as [`crate::Queue::max_age`].
-    #[must_use]
-    pub fn max_age(&self, lane: Lane) -> Option<Duration> {
-        self.queue.max_age(lane)
     }
 
     /// See [`crate::Queue::push`]. Ready at once, unless the queue is full and room for the row needs the disk: old rows are read

@@ -10,6 +10,7 @@ use edge_queue::{Lane, Limit, Pending, PushError, aio};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use super::full_line::FullLine;
 use super::receipt_waiter::{self, Receipt, RowSettling, Settling};
 use super::{AGAIN, BYTES_MAX, MESSAGES_MAX, Message, Shared, bit, bytes};
 use crate::row::Row;
@@ -19,9 +20,6 @@ use crate::row::Row;
 pub(super) const WAITING_MAX: usize = 4 * MESSAGES_MAX;
 /// Bytes of waiting rows at which such messages are held.
 const WAITING_BYTES_MAX: usize = 2 * BYTES_MAX;
-/// Shortest time between two log lines about a full queue, because a lane at its limit is full and not full in turns for as long as the outage
-/// lasts.
-const SAY_FULL_AGAIN: Duration = Duration::from_secs(3_600);
 /// Shortest time between two log lines about rows that can never be stored.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 
@@ -38,7 +36,7 @@ pub(super) struct Pusher {
     held: HeldMessages,
     /// Time of the next attempt to push waiting rows.
     again_at: Instant,
-    said_full_at: Option<Instant>,
+    full_line: FullLine,
     /// Time of the last log line about a row that can never be stored; `None` if there was none.
     said_never_at: Option<Instant>,
 }
@@ -109,7 +107,7 @@ impl Pusher {
             waiting_bytes: 0,
             held: HeldMessages::default(),
             again_at: Instant::now(),
-            said_full_at: None,
+            full_line: FullLine::default(),
             said_never_at: None,
         }
     }
@@ -214,7 +212,7 @@ impl Pusher {
                         continue;
                     }
                     Err(Refused::Full(row, limit)) => {
-                        self.say_full(limit);
+                        self.full_line.say(limit, self.queue.on_full(Lane(lane)));
                         *row
                     }
                     Err(Refused::Closed(row)) => {
@@ -229,14 +227,6 @@ impl Pusher {
         // It ends with the runtime only.
         let _ = self.settling.send(Settling { receipts, safe, put_at });
         Ok(())
-    }
-
-    fn say_full(&mut self, limit: Limit) {
-        let now = Instant::now();
-        if self.said_full_at.is_none_or(|said_at| now >= said_at + SAY_FULL_AGAIN) {
-            self.said_full_at = Some(now);
-            tracing::warn!(%limit, "the queue is full: sensors are not acknowledged until there is room");
-        }
     }
 
     fn say_never_stored(&mut self, error: &PushError, so_far: u64) {
