@@ -110,7 +110,7 @@ impl Connection {
             Closed::Peer { reason, .. } => Some(HubClose::new(*reason)),
             Closed::Transport => Some(HubClose::new(ReasonCode::NO_REASON)),
             Closed::Violation(Violation::DecodeAnswer(_)) => {
-                Some(HubClose::new(ReasonCode::UNSPECIFIED_ERROR))
+                Some(HubClose { reason: ReasonCode::BROKEN_ANSWER, names_a_message: true })
             }
             _ => None,
         }
@@ -329,11 +329,11 @@ pub(super) fn delays(session: &Session) -> Delays {
     }
 }
 
-/// Close of the connection by the hub. A message of this side may be the cause of any close, even of one whose reason is quota, session takeover,
+/// Close of the connection by the hub, or because of its answer. A message of this side may be the cause of any close, even of one whose reason is quota, session takeover,
 /// or a moved server.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HubClose {
-    /// Reason of the hub's DISCONNECT if it is an error, otherwise `NO_REASON`; `UNSPECIFIED_ERROR` for an answer that broke the protocol.
+    /// Reason of the hub's DISCONNECT if it is an error, otherwise `NO_REASON`; `BROKEN_ANSWER` for an answer that broke the protocol.
     pub(super) reason: ReasonCode,
     /// Set if the DISCONNECT's reason can concern a message. Otherwise more closes are needed before a message is taken for poison.
     pub(super) names_a_message: bool,

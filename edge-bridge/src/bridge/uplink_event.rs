@@ -32,7 +32,8 @@ pub enum UplinkEvent {
         /// Topic at the hub.
         topic: Utf8,
     },
-    /// The hub closes the connection whenever it gets this message. It is parked and tried again later.
+    /// The hub closes the connection whenever it gets this message, or breaks the protocol in its answer, with the reason
+    /// [`BROKEN_ANSWER`](crate::wire::ReasonCode::BROKEN_ANSWER). It is parked and tried again later.
     Poison(Refusal),
     /// The hub acknowledges younger messages and never this one. The message is parked and tried again later.
     Unanswered(Refusal),

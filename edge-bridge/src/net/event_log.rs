@@ -116,10 +116,7 @@ impl EventLog {
                     tracing::warn!(%hub, topic = %quoted(topic), "the hub closed again with this topic unanswered: it may deny it");
                 }
             }
-            UplinkEvent::Poison(refusal) => {
-                let Line { topic, identity, reason, not_logged } = Line::of(refusal);
-                tracing::error!(%hub, %topic, identity, %reason, not_logged, "the hub closes the connection at this message: parked");
-            }
+            UplinkEvent::Poison(refusal) => say_poison(hub, refusal),
             UplinkEvent::Unanswered(refusal) => {
                 let Line { topic, identity, reason, not_logged } = Line::of(refusal);
                 tracing::error!(%hub, %topic, identity, %reason, not_logged, "the hub never answers this message: parked");
@@ -159,6 +156,16 @@ impl EventLog {
             }
             UplinkEvent::Delivered { .. } | UplinkEvent::LinkHealed => {}
         }
+    }
+}
+
+/// Writes the line of a message at which the connection ends. Where this side ends it, nobody is to look for a reason in the hub's log.
+fn say_poison(hub: &Target, refusal: &Refusal) {
+    let Line { topic, identity, reason, not_logged } = Line::of(refusal);
+    if reason == ReasonCode::BROKEN_ANSWER {
+        tracing::error!(%hub, %topic, identity, %reason, not_logged, "the hub's answer to this message breaks the protocol, which ends the connection: parked");
+    } else {
+        tracing::error!(%hub, %topic, identity, %reason, not_logged, "the hub closes the connection at this message: parked");
     }
 }
 
@@ -274,12 +281,14 @@ mod tests {
             hub_limit: None,
             left_out: 0,
         };
+        let broken_answer = Refusal { reason: ReasonCode::BROKEN_ANSWER, ..refusal() };
         let refused = Refused { filter: topic.clone(), reason: ReasonCode::QUOTA_EXCEEDED };
         for (field, event) in [
             ("topic", Event::Uplink(UplinkEvent::TopicRefused(refusal()))),
             ("topic", Event::Uplink(UplinkEvent::TopicHealed { topic: topic.clone() })),
             ("topic", Event::Uplink(UplinkEvent::LinkRefused(refusal()))),
             ("topic", Event::Uplink(UplinkEvent::Poison(refusal()))),
+            ("topic", Event::Uplink(UplinkEvent::Poison(broken_answer))),
             ("topic", Event::Uplink(UplinkEvent::Unanswered(refusal()))),
             ("topic", Event::Uplink(UplinkEvent::Parked(refusal()))),
             ("topic", Event::Uplink(UplinkEvent::Dropped(refusal()))),
@@ -291,6 +300,26 @@ mod tests {
             tracing::subscriber::with_default(fields.clone(), || log.say(0, &event));
             let lines = fields.take();
             assert!(lines.contains(&format!("{field}={shown} ")) && lines.lines().count() == 1, "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_this_side_ends_is_not_told_as_closed_by_the_hub() {
+        for (reason, closes) in [(ReasonCode::BROKEN_ANSWER, false), (ReasonCode::UNSPECIFIED_ERROR, true)] {
+            let refusal = Refusal {
+                reason,
+                topic: Utf8::from_static("a"),
+                identity: None,
+                hub_limit: None,
+                left_out: 0,
+            };
+            let fields = Fields::default();
+            let mut log = EventLog::new("mqtt://hub".parse().unwrap());
+            let event = Event::Uplink(UplinkEvent::Poison(refusal));
+            tracing::subscriber::with_default(fields.clone(), || log.say(0, &event));
+            let line = fields.take();
+            assert_eq!(line.contains("the hub closes"), closes, "{line}");
+            assert_eq!(line.contains("breaks the protocol"), !closes, "{line}");
         }
     }
 }

@@ -90,6 +90,8 @@ impl ReasonCode {
     pub const NO_ANSWER: Self = Self(0xff);
     /// Code for a peer that closed the connection without a DISCONNECT, or by one without an error. It is not in the standard, and never sent.
     pub const NO_REASON: Self = Self(0xfe);
+    /// Code for a peer whose answer broke the protocol, so that the connection was ended from this side. It is not in the standard, and never sent.
+    pub const BROKEN_ANSWER: Self = Self(0xfd);
 
     /// Makes a reason code of any number. [`is_valid_for`](Self::is_valid_for) tells if it may occur in a packet.
     pub const fn new(code: u8) -> Self {
@@ -111,12 +113,13 @@ impl ReasonCode {
         self.row().is_some_and(|(_, _, packets)| packets & (1 << packet as u16) != 0)
     }
 
-    /// Name in the standard, or the words for [`NO_ANSWER`](Self::NO_ANSWER) and [`NO_REASON`](Self::NO_REASON); "unknown reason" for a number
-    /// without a name.
+    /// Name in the standard, or the words for [`NO_ANSWER`](Self::NO_ANSWER), [`NO_REASON`](Self::NO_REASON) and
+    /// [`BROKEN_ANSWER`](Self::BROKEN_ANSWER); "unknown reason" for a number without a name.
     pub fn name(self) -> &'static str {
         match self {
             Self::NO_ANSWER => "No answer",
             Self::NO_REASON => "Connection closed without a reason",
+            Self::BROKEN_ANSWER => "Answer that broke the protocol",
             _ => self.row().map_or("unknown reason", |(_, name, _)| name),
         }
     }

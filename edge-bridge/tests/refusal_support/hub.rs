@@ -115,6 +115,10 @@ impl Rig {
                 let [high, low] = id.get().to_be_bytes();
                 self.say_bytes(vec![0x41, 2, high, low]);
             }
+            Answer::UnlistedAck => {
+                let [high, low] = id.get().to_be_bytes();
+                self.say_bytes(vec![0x40, 3, high, low, 0x42]);
+            }
         }
     }
 

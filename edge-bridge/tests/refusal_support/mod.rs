@@ -37,6 +37,8 @@ pub(crate) enum Answer {
     MalformedPublish,
     /// A PUBACK with flags, which are not allowed.
     MalformedAck,
+    /// A PUBACK with a reason code that the standard does not list.
+    UnlistedAck,
 }
 
 pub(crate) const TAKEN: Answer = Answer::Ack(0);

@@ -195,12 +195,14 @@ fn a_hub_that_closes_on_everything_loses_nothing() {
 
 /// Nobody is to look for a DISCONNECT that the hub never sent.
 #[test]
-fn a_hub_that_only_closes_is_told_as_one_without_a_reason() {
+fn the_end_of_a_connection_is_told_as_what_it_is() {
     for (answer, reason) in [
         (Answer::Close, ReasonCode::NO_REASON),
         (Answer::Disconnect(0x00), ReasonCode::NO_REASON),
         (Answer::Disconnect(0x80), ReasonCode::UNSPECIFIED_ERROR),
         (Answer::Disconnect(0x90), ReasonCode::TOPIC_NAME_INVALID),
+        (Answer::MalformedAck, ReasonCode::BROKEN_ANSWER),
+        (Answer::UnlistedAck, ReasonCode::BROKEN_ANSWER),
     ] {
         let mut rig = Rig::new(move |_, publish| if publish.topic == "bad" { answer } else { TAKEN });
         rig.push("bad", 0);
@@ -211,6 +213,10 @@ fn a_hub_that_only_closes_is_told_as_one_without_a_reason() {
             _ => None,
         });
         assert_eq!(told, Some(reason), "{answer:?}");
+        // Where this side closes, no line says that the hub does.
+        let says_closed = rig.events.iter().any(|event| matches!(event, UplinkEvent::ClosedAt { .. }));
+        assert_eq!(says_closed, reason != ReasonCode::BROKEN_ANSWER, "{answer:?}");
     }
     assert_eq!(ReasonCode::NO_REASON.to_string(), "0xfe Connection closed without a reason");
+    assert_eq!(ReasonCode::BROKEN_ANSWER.to_string(), "0xfd Answer that broke the protocol");
 }

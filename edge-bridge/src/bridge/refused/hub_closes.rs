@@ -13,6 +13,7 @@ use crate::bridge::stats::Stats;
 use crate::bridge::uplink::{Uplink, row_key};
 use crate::bridge::uplink_event::UplinkEvent;
 use crate::session::Token;
+use crate::wire::ReasonCode;
 
 use super::dropped::drops_refused;
 use super::poison::{Blame, Suspicion};
@@ -57,7 +58,10 @@ impl<P: Pack> Uplink<P> {
             false => Suspicion::None,
         };
         if self.poison.on_close(now_ms, suspects.len(), worst, suspicion) == Blame::None {
-            self.tell_suspect(token);
+            // The event says that the hub closes; what broke the protocol was told with the end of the connection.
+            if close.reason != ReasonCode::BROKEN_ANSWER {
+                self.tell_suspect(token);
+            }
             return Vec::new();
         }
         let Some(message) = self.sent.remove(&token) else { return Vec::new() };
