@@ -98,7 +98,11 @@ impl Client {
             match self.stream.read(&mut part) {
                 Ok(0) => return (bytes, true),
                 Ok(size) => bytes.extend(&part[..size]),
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                    ) => {}
                 Err(_) => return (bytes, true),
             }
         }

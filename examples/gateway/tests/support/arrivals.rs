@@ -57,7 +57,12 @@ impl Arrivals {
         let before = Instant::now();
         match stream.peek(&mut [0]) {
             Ok(count) => (count > 0).then_some(true),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                ) =>
+            {
                 self.empty = before;
                 let stall = before.elapsed().saturating_sub(LOOK);
                 STALL_MS.fetch_max(stall.as_millis() as u64, Ordering::SeqCst);

@@ -85,7 +85,11 @@ impl Publisher {
                 self.stream = None;
             }
             Ok(n) => self.received.extend_from_slice(&bytes[..n]),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
+                ) => {}
             Err(error) => {
                 println!("{} lost its connection: {error}", self.name);
                 self.stream = None;

@@ -177,5 +177,5 @@ fn carry(mut client: &TcpStream, socket: &TcpStream, mut way: impl Way) -> Resul
 }
 
 fn is_quiet(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
