@@ -36,7 +36,7 @@ impl FullLine {
                 tracing::warn!(%limit, "the queue is full, and has noted as many losses between messages as it can: sensors are not acknowledged until the hub has taken some of these");
             }
             _ => {
-                tracing::warn!(%limit, "the queue is full: sensors are not acknowledged until there is room")
+                tracing::warn!(%limit, "the queue is full: sensors are not acknowledged until there is room");
             }
         }
     }
