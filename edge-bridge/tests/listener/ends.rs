@@ -189,7 +189,8 @@ fn three_wait(version: Version) -> Site {
 /// An operator finds in the counters what the log tells of lost messages.
 #[test]
 fn messages_of_a_session_that_ends_are_counted_unless_its_own_client_ends_it() {
-    let ends: [(SessionEnd, fn(&mut Site), [u64; 2]); 5] = [
+    type Ends = fn(&mut Site);
+    let ends: [(SessionEnd, Ends, [u64; 2]); 5] = [
         (SessionEnd::Expired, |site| site.pass(100_000), [3, 0]),
         (SessionEnd::OtherUser, |site| drop(site.connect(of_user(Some("eve")))), [3, 0]),
         (

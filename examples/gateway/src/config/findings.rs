@@ -67,7 +67,7 @@ pub(crate) struct Findings {
     /// Set if the configuration was in force before.
     was_in_force: bool,
     /// Number of errors that are certificates of the gateway's own, or their keys, that cannot be used.
-    unusable_identities: usize,
+    unusable_identities: u8,
     /// Places of the keys, with the number of included files of which they were made. `None`: none was looked for yet.
     places: Option<(usize, KeyPlaces)>,
 }
@@ -155,7 +155,7 @@ impl Findings {
         let is_identity = IDENTITIES.contains(&key);
         let goes_on = self.was_in_force && is_identity;
         let severity = if goes_on { Severity::Warning } else { Severity::Error };
-        self.unusable_identities += usize::from(is_identity && !goes_on);
+        self.unusable_identities = self.unusable_identities.saturating_add(u8::from(is_identity && !goes_on));
         self.add(severity, at, key, message, None);
         goes_on
     }
@@ -164,7 +164,7 @@ impl Findings {
     /// these.
     pub(crate) fn are_of_identities(&self) -> bool {
         let errors = self.all.iter().filter(|finding| finding.severity == Severity::Error).count();
-        errors > 0 && errors == self.unusable_identities
+        errors > 0 && errors == usize::from(self.unusable_identities)
     }
 
     /// Reports the mistakes of another file, which `key` names at `at`, each with its line in that file.

@@ -127,7 +127,8 @@ fn what_a_right_clock_refused_is_not_shown_when_nobody_knows_the_time_any_more()
     let floor = ClockFloor::new(move || (!asked.load(Relaxed)).then_some(SystemTime::UNIX_EPOCH));
     let tls = ListenerTls::open(&files, floor).unwrap();
     let server = rcgen::ExtendedKeyUsagePurpose::ServerAuth;
-    let next = |years| std::fs::write(&files.cert, of_key(&key, years, &[server.clone()])).unwrap();
+    let next =
+        |years| std::fs::write(&files.cert, of_key(&key, years, std::slice::from_ref(&server))).unwrap();
     next([2150, 2160]);
     let refused = tls.renewed(&files);
     assert!(refused.failed.is_some() && !refused.shows_another);
@@ -145,7 +146,7 @@ fn one_that_was_not_valid_yet_at_the_start_is_protected_once_it_is() {
     let files = written(dir.path());
     let key = std::fs::read_to_string(&files.key).unwrap();
     let server = rcgen::ExtendedKeyUsagePurpose::ServerAuth;
-    std::fs::write(&files.cert, of_key(&key, [2150, 2160], &[server.clone()])).unwrap();
+    std::fs::write(&files.cert, of_key(&key, [2150, 2160], std::slice::from_ref(&server))).unwrap();
     let tls = ListenerTls::open(&files, ClockFloor::new(|| None)).unwrap();
     std::fs::write(&files.cert, of_key(&key, [2000, 2001], &[server])).unwrap();
     let renewal = tls.renewed(&files);
