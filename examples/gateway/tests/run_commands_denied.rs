@@ -45,8 +45,11 @@ fn answers_that_the_hub_denies_are_told_in_the_status_until_one_is_accepted() {
     let told = need(&plant, "answers").unwrap();
     assert_eq!(told["level"], "act");
     let text = told["text"].as_str().unwrap();
-    assert!(text.contains("\"edge/answers/g\": 0x87 Not authorized, for "), "{text}");
-    assert!(told["action"].as_str().unwrap().contains("Let client g publish to edge/answers/g"), "{told}");
+    assert!(text.contains("\"edge/answers/g\": 0x87 Not authorized. They"), "{text}");
+    assert!(
+        told["action"].as_str().unwrap().contains("Let client g publish to \"edge/answers/g\""),
+        "{told}"
+    );
     let status =
         Command::new(BINARY).arg("status").arg("--state").arg(&plant.gateway.state).output().unwrap();
     let said = String::from_utf8(status.stdout).unwrap();
