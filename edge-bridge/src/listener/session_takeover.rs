@@ -17,7 +17,7 @@ impl Client {
 impl<I: Ingest> Listener<I> {
     /// Has a client that connects, as `by`, take over the session under its identifier: ends an older connection, and also the session for Clean
     /// Start or another user, because its waiting messages are not for this client. The will of a client that comes back to the next listener is taken
-    /// back.
+    /// back. Reports a takeover, also of an absent client of another user.
     pub(super) fn take_over(
         &mut self,
         now: Now,
@@ -27,11 +27,23 @@ impl<I: Ingest> Listener<I> {
         clean_start: bool,
     ) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        let (old, is_theirs) = (client.connection, client.session_user() == user);
+        let (old, owner, id) = (client.connection, client.session_user(), client.id.clone());
+        let is_theirs = owner == user;
         if is_theirs {
             client.will.take_if(|will| will.is_taken_back());
         }
-        self.tell_takeover(key, by, user);
+        // A client that comes back to its own session takes nothing over.
+        if old.is_some() || !is_theirs {
+            let by_peer = self.connections.get(by).and_then(|state| state.peer);
+            self.outputs.push_back(Output::Event(Event::TakenOver {
+                connection: old,
+                client: id,
+                user: owner,
+                by,
+                by_user: user,
+                by_peer,
+            }));
+        }
         if let Some(old) = old
             && let Some(state) = self.connections.get_mut(old)
         {
@@ -43,19 +55,5 @@ impl<I: Ingest> Listener<I> {
         } else if clean_start {
             self.end_session(now, key, SessionEnd::CleanStart);
         }
-    }
-
-    /// Reports that a connection takes the identifier of another one, or of an absent client of another user. A client that comes back to its own
-    /// session takes nothing over.
-    fn tell_takeover(&mut self, key: ClientKey, by: ConnectionId, by_user: SessionUser) {
-        let Some(client) = self.clients.get(key) else { return };
-        let (connection, user) = (client.connection, client.session_user());
-        if connection.is_none() && user == by_user {
-            return;
-        }
-        let client = client.id.clone();
-        let by_peer = self.connections.get(by).and_then(|state| state.peer);
-        let event = Event::TakenOver { connection, client, user, by, by_user, by_peer };
-        self.outputs.push_back(Output::Event(event));
     }
 }

@@ -222,9 +222,9 @@ pub enum Violation {
     SubscriptionIdentifier,
     /// A client's DISCONNECT has a Session Expiry Interval, and its CONNECT had none (§3.14.2.2.2). Its will is published.
     LateSessionExpiry,
-    /// A frame below MQTT breaks a rule of WebSocket; contains the rule in words. Only from `net::Server`.
+    /// A frame below MQTT breaks a rule of WebSocket; contains the rule in words. From below MQTT, by [`Input::Broken`](crate::listener::Input::Broken).
     WebSocket(String),
-    /// TLS failed behind its handshake, as by a record that the session's key did not make; contains the error in words. Only from `net::Server`.
+    /// TLS failed behind its handshake, as by a record that the session's key did not make; contains the error in words. Likewise.
     Tls(String),
 }
 
