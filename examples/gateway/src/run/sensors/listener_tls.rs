@@ -31,7 +31,7 @@ pub(super) struct ListenerTls {
     pub(super) unusable: Option<UnusableCertificate>,
 }
 
-/// What clients may have against the certificate in force.
+/// Objections of clients to the certificate in force.
 #[derive(Clone, Copy, Default)]
 struct Shown {
     is_not_for_servers: bool,
@@ -40,9 +40,9 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(files: &TlsAddresses) -> Self {
+    fn of(files: &TlsAddresses, problem: Option<&CertificateProblem>) -> Self {
         Self {
-            is_not_for_servers: listener_problem(files) == Some(CertificateProblem::NotForServers),
+            is_not_for_servers: problem == Some(&CertificateProblem::NotForServers),
             ends: certificate_ends(&files.cert).ok().and_then(|ends| ends.first().copied()),
         }
     }
@@ -75,7 +75,7 @@ impl ListenerTls {
     pub(super) fn open(files: &TlsAddresses, floor: ClockFloor) -> Result<Self, TlsError> {
         // Before the settings are read from them: a change in between is found later.
         let [cert, client_ca, client_crl] = contents(files);
-        let shown = Shown::of(files);
+        let shown = Shown::of(files, listener_problem(files).as_ref());
         let (in_force, unusable) = listener_tls(files, floor.clone())?;
         let unusable = unusable.map(|error| UnusableCertificate::new(&error, files, error.is_unread()));
         // Of one that is of no use nothing is in force.
@@ -107,6 +107,7 @@ impl ListenerTls {
                 Err(error) => tell(&error),
             }
         }
+        let problem = self.problem(files, &cert);
         if self.unusable.is_some() {
             match first_identity(&tls.in_force, files) {
                 Ok(settings) => (tls.in_force, tls.cert, tls.unusable) = (settings, cert, None),
@@ -116,26 +117,25 @@ impl ListenerTls {
                 }
             }
         } else {
-            match self.identity(&tls.in_force, files, &cert) {
+            match self.identity(&tls.in_force, files, &cert, problem.as_ref()) {
                 Ok(settings) => (tls.in_force, tls.cert) = (settings, cert),
                 Err((error, is_of_cert)) => {
                     failed.push(error);
                     is_of_content &= is_of_cert;
                     let is_clock_right = self.floor.get().is_none();
-                    if is_clock_right && listener_problem(files) == Some(CertificateProblem::NotYetValid) {
+                    if is_clock_right && problem == Some(CertificateProblem::NotYetValid) {
                         tls.too_early = cert;
                     }
                 }
             }
         }
         let shows_another = tls.cert != self.cert;
-        let against = if shows_another { self.problem(files, &tls.cert) } else { None };
         if shows_another {
-            tls.shown = Shown::of(files);
+            tls.shown = Shown::of(files, problem.as_ref());
         }
         Renewal {
             shows_another,
-            doubt: against.map(|problem| doubt(files, &problem)),
+            doubt: problem.filter(|_| shows_another).map(|problem| doubt(files, &problem)),
             verifies_again: (&tls.client_ca, &tls.client_crl) != (&self.client_ca, &self.client_crl),
             failed: (!failed.is_empty()).then(|| failed.join("; ")),
             is_of_content,
@@ -150,7 +150,7 @@ impl ListenerTls {
         Ok(settings)
     }
 
-    /// Returns the settings with the certificate that the files have now, with this content, in the place of another one.
+    /// Returns the settings with the certificate that the files have now, with this content and this problem, in the place of another one.
     ///
     /// # Errors
     /// It is of no use, and the one in force is not, in words, and whether that ends only with a change of its files.
@@ -159,8 +159,9 @@ impl ListenerTls {
         tls: &ServerTls,
         files: &TlsAddresses,
         cert: &Content,
+        problem: Option<&CertificateProblem>,
     ) -> Result<ServerTls, (String, bool)> {
-        if let Some(problem) = self.problem(files, cert).filter(is_of_no_use) {
+        if let Some(problem) = problem.filter(|problem| is_of_no_use(problem)) {
             if *cert == self.cert {
                 // It was in force before it ended, or since the start.
                 return Ok(tls.clone());
@@ -168,8 +169,8 @@ impl ListenerTls {
             // Clients that take the one in force may look at nothing.
             if !self.shown.is_of_no_use(SystemTime::now()) {
                 // One that is not valid yet becomes so without a change of its file.
-                let is_of_cert = problem != CertificateProblem::NotYetValid;
-                return Err((doubt(files, &problem), is_of_cert));
+                let is_of_cert = *problem != CertificateProblem::NotYetValid;
+                return Err((doubt(files, problem), is_of_cert));
             }
         }
         usable(tls, files).map_err(|(error, is_of_content)| (error.to_string(), is_of_content))

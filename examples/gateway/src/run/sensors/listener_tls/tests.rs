@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use edge_bridge::net::CertificateUser;
+use rcgen::ExtendedKeyUsagePurpose::{self, ClientAuth, ServerAuth};
 use rcgen::{CertificateParams, Issuer, KeyPair};
 
 use super::*;
@@ -74,12 +75,13 @@ fn a_certificate_that_cannot_be_used_since_the_start_is_told_as_no_renewal() {
     assert!(renewal.shows_another && renewal.tls.unusable.is_none());
 }
 
-/// Certificate for `key` of these years and uses.
-fn of_key(key: &str, years: [i32; 2], uses: &[rcgen::ExtendedKeyUsagePurpose]) -> String {
+/// Puts a certificate of the key that is there, of these years and uses, in the place of the listener's.
+fn put(files: &TlsAddresses, years: [i32; 2], uses: &[ExtendedKeyUsagePurpose]) {
+    let key = KeyPair::from_pem(&std::fs::read_to_string(&files.key).unwrap()).unwrap();
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     [params.not_before, params.not_after] = years.map(|year| rcgen::date_time_ymd(year, 1, 1));
     params.extended_key_usages = uses.to_vec();
-    params.self_signed(&KeyPair::from_pem(key).unwrap()).unwrap().pem()
+    std::fs::write(&files.cert, params.self_signed(&key).unwrap().pem()).unwrap();
 }
 
 /// With one certificate for hub and listener, and clients that do not look at it.
@@ -87,11 +89,7 @@ fn of_key(key: &str, years: [i32; 2], uses: &[rcgen::ExtendedKeyUsagePurpose]) -
 fn clients_that_take_one_for_clients_are_shown_the_next_one() {
     let dir = tempfile::tempdir().unwrap();
     let files = written(dir.path());
-    let key = std::fs::read_to_string(&files.key).unwrap();
-    let next = |years| {
-        let usage = rcgen::ExtendedKeyUsagePurpose::ClientAuth;
-        std::fs::write(&files.cert, of_key(&key, years, &[usage])).unwrap();
-    };
+    let next = |years| put(&files, years, &[ClientAuth]);
     next([2000, 2159]);
     let first = ListenerTls::open(&files, ClockFloor::new(|| None)).unwrap();
     next([2000, 2160]);
@@ -107,10 +105,8 @@ fn clients_that_take_one_for_clients_are_shown_the_next_one() {
 fn a_clock_that_may_be_wrong_keeps_out_no_certificate_as_not_valid_yet() {
     let dir = tempfile::tempdir().unwrap();
     let files = written(dir.path());
-    let key = std::fs::read_to_string(&files.key).unwrap();
     let tls = ListenerTls::open(&files, ClockFloor::new(|| Some(SystemTime::UNIX_EPOCH))).unwrap();
-    let server = rcgen::ExtendedKeyUsagePurpose::ServerAuth;
-    std::fs::write(&files.cert, of_key(&key, [2150, 2160], &[server])).unwrap();
+    put(&files, [2150, 2160], &[ServerAuth]);
     let renewal = tls.renewed(&files);
     assert!(renewal.shows_another && renewal.failed.is_none(), "{:?}", renewal.failed);
     assert_eq!(renewal.doubt, None);
@@ -121,14 +117,11 @@ fn a_clock_that_may_be_wrong_keeps_out_no_certificate_as_not_valid_yet() {
 fn what_a_right_clock_refused_is_not_shown_when_nobody_knows_the_time_any_more() {
     let dir = tempfile::tempdir().unwrap();
     let files = written(dir.path());
-    let key = std::fs::read_to_string(&files.key).unwrap();
     let is_right = Arc::new(AtomicBool::new(true));
     let asked = Arc::clone(&is_right);
     let floor = ClockFloor::new(move || (!asked.load(Relaxed)).then_some(SystemTime::UNIX_EPOCH));
     let tls = ListenerTls::open(&files, floor).unwrap();
-    let server = rcgen::ExtendedKeyUsagePurpose::ServerAuth;
-    let next =
-        |years| std::fs::write(&files.cert, of_key(&key, years, std::slice::from_ref(&server))).unwrap();
+    let next = |years| put(&files, years, &[ServerAuth]);
     next([2150, 2160]);
     let refused = tls.renewed(&files);
     assert!(refused.failed.is_some() && !refused.shows_another);
@@ -144,11 +137,9 @@ fn what_a_right_clock_refused_is_not_shown_when_nobody_knows_the_time_any_more()
 fn one_that_was_not_valid_yet_at_the_start_is_protected_once_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let files = written(dir.path());
-    let key = std::fs::read_to_string(&files.key).unwrap();
-    let server = rcgen::ExtendedKeyUsagePurpose::ServerAuth;
-    std::fs::write(&files.cert, of_key(&key, [2150, 2160], std::slice::from_ref(&server))).unwrap();
+    put(&files, [2150, 2160], &[ServerAuth]);
     let tls = ListenerTls::open(&files, ClockFloor::new(|| None)).unwrap();
-    std::fs::write(&files.cert, of_key(&key, [2000, 2001], &[server])).unwrap();
+    put(&files, [2000, 2001], &[ServerAuth]);
     let renewal = tls.renewed(&files);
     assert!(renewal.failed.is_some() && !renewal.shows_another);
 }
@@ -157,29 +148,24 @@ fn one_that_was_not_valid_yet_at_the_start_is_protected_once_it_is() {
 fn a_certificate_that_ended_while_it_was_shown_gives_way_to_any() {
     let dir = tempfile::tempdir().unwrap();
     let files = written(dir.path());
-    let key = std::fs::read_to_string(&files.key).unwrap();
-    let server = rcgen::ExtendedKeyUsagePurpose::ServerAuth;
-    std::fs::write(&files.cert, of_key(&key, [2000, 2001], &[server])).unwrap();
+    put(&files, [2000, 2001], &[ServerAuth]);
     let ended = ListenerTls::open(&files, ClockFloor::new(|| None)).unwrap();
-    let client = rcgen::ExtendedKeyUsagePurpose::ClientAuth;
-    std::fs::write(&files.cert, of_key(&key, [2000, 2160], &[client])).unwrap();
+    put(&files, [2000, 2160], &[ClientAuth]);
     let renewal = ended.renewed(&files);
     assert!(renewal.shows_another && renewal.doubt.is_some(), "{:?}", renewal.failed);
 }
 
 #[test]
 fn a_certificate_that_no_client_takes_is_not_shown_in_place_of_one_in_force() {
-    use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
     let dir = tempfile::tempdir().unwrap();
     let files = written(dir.path());
     let tls = ListenerTls::open(&files, ClockFloor::new(|| None)).unwrap();
-    let key = std::fs::read_to_string(&files.key).unwrap();
     for (years, uses, problem) in [
         ([2000, 2001], ServerAuth, "the certificate has expired"),
         ([2150, 2160], ServerAuth, "the certificate is not valid yet"),
         ([2000, 2160], ClientAuth, "the certificate is not one for servers"),
     ] {
-        std::fs::write(&files.cert, of_key(&key, years, &[uses])).unwrap();
+        put(&files, years, &[uses]);
         let renewal = tls.renewed(&files);
         let failed = renewal.failed.unwrap_or_default();
         let path = files.cert.display();
@@ -191,13 +177,13 @@ fn a_certificate_that_no_client_takes_is_not_shown_in_place_of_one_in_force() {
         let started = ListenerTls::open(&files, ClockFloor::new(|| None)).unwrap();
         assert_eq!((started.unusable.clone(), started.renewed(&files).failed), (None, None), "{problem}");
     }
-    std::fs::write(&files.cert, of_key(&key, [2000, 2160], &[ServerAuth])).unwrap();
+    put(&files, [2000, 2160], &[ServerAuth]);
     let renewal = tls.renewed(&files);
     assert!(renewal.shows_another && renewal.failed.is_none(), "{:?}", renewal.failed);
     assert_eq!(renewal.doubt, None);
 }
 
-/// Where none could be used, or another one that some clients take was in force.
+/// Of two kinds: none could be used before, or another one that some clients take was in force.
 #[test]
 fn a_certificate_that_clients_refuse_is_shown_with_a_warning() {
     let dir = tempfile::tempdir().unwrap();
@@ -205,18 +191,17 @@ fn a_certificate_that_clients_refuse_is_shown_with_a_warning() {
     let open = || ListenerTls::open(&files, ClockFloor::new(|| None)).unwrap();
     let authority = std::fs::read(&files.cert).unwrap();
     let key = std::fs::read_to_string(&files.key).unwrap();
-    let usage = rcgen::ExtendedKeyUsagePurpose::ClientAuth;
     std::fs::remove_file(&files.key).unwrap();
     let without = open();
     std::fs::write(&files.key, &key).unwrap();
-    std::fs::write(&files.cert, of_key(&key, [2000, 2160], &[usage])).unwrap();
+    put(&files, [2000, 2160], &[ClientAuth]);
     let renewal = without.renewed(&files);
     let path = files.cert.display();
     let expected =
         format!("{path}: the certificate is not one for servers, clients refuse it ([local] cert)");
     assert_eq!((renewal.shows_another, renewal.doubt), (true, Some(expected)));
     assert_eq!(renewal.tls.renewed(&files).doubt, None, "it is the same");
-    std::fs::write(&files.cert, of_key(&key, [2000, 2160], &[])).unwrap();
+    put(&files, [2000, 2160], &[]);
     let good = open();
     std::fs::write(&files.cert, authority).unwrap();
     let doubt = good.renewed(&files).doubt.unwrap();
