@@ -8,13 +8,10 @@ use crate::config::Config;
 use crate::config::units::human_bytes;
 use crate::run::queue::store;
 
-/// Name of the queue's file in the state directory.
-const FILE: &str = "queue.ring";
-
 /// Returns a warning if the queue of this configuration finds no room on the disk of `state`. `None`: it does, or the disk does not tell.
 pub(super) fn warning(config: &Config, state: &Path) -> Option<String> {
     let wanted = store::config(config).disk_bytes();
-    let reserved = std::fs::metadata(state.join(FILE)).map_or(0, |file| file.len());
+    let reserved = std::fs::metadata(state.join(store::FILE)).map_or(0, |file| file.len());
     let place = nearest_directory(state)?;
     let free = OsDir::read_only(&place).and_then(|dir| dir.free_bytes()).ok().flatten()?;
     if reserved == wanted || free >= wanted {

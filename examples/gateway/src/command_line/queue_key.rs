@@ -11,9 +11,6 @@ use edge_queue::inspect::{InspectError, check_key};
 use crate::config::Config;
 use crate::run::queue::{parked_messages, store};
 
-/// Name of the queue's file.
-const FILE: &str = "queue.ring";
-
 /// Returns the line of the report about the queue that is there; `None` if there is none that opens with the configured key.
 pub(super) fn line(config: &Config, state: &Path) -> Option<String> {
     let is_encrypted = check_key(state, &store::config(config)).ok()?;
@@ -33,7 +30,7 @@ pub(super) fn check(config: &Config, state: &Path) -> Result<(), ExitCode> {
     // What the hub refuses is in a queue of its own, with the same key.
     let mut outcome = Ok(());
     for dir in [state.to_owned(), state.join(parked_messages::DIR)] {
-        let file = dir.join(FILE);
+        let file = dir.join(store::FILE);
         let file = file.display();
         match check_key(&dir, &settings) {
             Ok(_) | Err(InspectError::NoQueue | InspectError::Unusable) => {}

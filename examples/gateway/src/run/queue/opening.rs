@@ -275,7 +275,7 @@ fn make(state: &Path) -> io::Result<bool> {
         }
         made => made?,
     }
-    match state.join("queue.ring").metadata() {
+    match state.join(store::FILE).metadata() {
         // An empty file is what is left of one.
         Ok(ring) if !ring.is_file() || ring.len() > 0 => Ok(false),
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -16,6 +16,8 @@ use crate::run::error::RunError;
 
 use super::found_at_open::FoundAtOpen;
 
+/// Name of the queue's file in the state directory.
+pub(crate) const FILE: &str = "queue.ring";
 /// Name of the hub as a consumer of the queue, under which its acknowledgements are stored.
 pub(crate) const CONSUMER: &str = "hub";
 /// Largest row of the queue in bytes: a packet of the listener (at most 256 KiB), plus its topic at the hub (less than 64 KiB).
@@ -243,7 +245,7 @@ mod tests {
         let (queue, hub) = open(&plain, &settings("", ""), Arc::default()).await.unwrap();
         drop(hub);
         queue.close().await.unwrap();
-        let files = || [&state, &plain].map(|state| std::fs::read(state.join("queue.ring")).unwrap());
+        let files = || [&state, &plain].map(|state| std::fs::read(state.join(FILE)).unwrap());
         let before = files();
         assert!(!before[0].windows(14).any(|window| window == b"secret payload"));
         let place = |name: &str| format!("{} ([queue] key_file)", dir.path().join(name).display());
