@@ -109,7 +109,7 @@ mod tests {
         IsCa::Ca(BasicConstraints::Unconstrained)
     }
 
-    /// What is found in a file of these certificates, and whether with it a hub is trusted that shows this one.
+    /// Consequence of a file of these certificates, and whether with it a hub is trusted that shows this one.
     fn with(file: &[&rcgen::Certificate], shown: &rcgen::Certificate) -> (Option<MissingAuthority>, bool) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ca");
@@ -120,7 +120,7 @@ mod tests {
         (missing_authority(&path).unwrap(), verified.is_ok())
     }
 
-    /// What webpki does with each such file is what is said of it.
+    /// As webpki takes each such file.
     #[test]
     fn a_hub_is_trusted_by_its_own_certificate_only_if_that_signed_itself() {
         let (plant, root) = made("plant", ca(), None);

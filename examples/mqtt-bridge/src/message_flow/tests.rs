@@ -185,7 +185,7 @@ async fn a_stop_tells_all_messages_that_were_dropped() {
     }
 }
 
-/// Who may publish at the hub writes no fields of this program.
+/// A sender at the hub writes no fields of this program.
 #[tokio::test]
 async fn a_topic_forges_no_field_of_a_line() {
     let (log, _guard) = Log::start();

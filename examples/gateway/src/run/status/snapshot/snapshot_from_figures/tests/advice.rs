@@ -77,7 +77,7 @@ fn a_certificate_that_cannot_be_used_is_no_change_of_gateway_toml() {
     assert!(need(mistake("local.client_ca", "wrong")).text.starts_with("The changed gateway.toml"));
 }
 
-/// What is shown may be another one, where the file has changed.
+/// Another one may be shown, where the file has changed.
 #[test]
 fn a_certificate_that_clients_refuse_is_told_as_that_of_the_file() {
     let mut figures = figures();

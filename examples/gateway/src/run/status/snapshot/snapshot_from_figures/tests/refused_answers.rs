@@ -6,7 +6,7 @@ use crate::run::hub::hub_refusals::RefusedAnswers;
 use crate::run::status::snapshot::test_snapshots::{figures, snapshot};
 use crate::run::status::snapshot::{Level, Need};
 
-/// What is said while answers are refused on these topics, for these reasons and seconds.
+/// Need while answers are refused on these topics, for these reasons and seconds.
 fn told(refused: &[(&str, ReasonCode, u64)]) -> Option<Need> {
     let mut figures = figures();
     let answers = refused.iter().map(|(topic, reason, since_s)| RefusedAnswers {
