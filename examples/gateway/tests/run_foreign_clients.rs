@@ -6,7 +6,7 @@
     missing_docs,
     reason = "test code"
 )]
-//! MQTT libraries of others at the gateway's listeners, by TCP and WebSocket: each goes through the same steps, over a kill -9 of the gateway.
+//! MQTT libraries of others at the gateway's listeners, by TCP and WebSocket, with TLS and without: each goes through the same steps, over a kill -9 of the gateway.
 
 mod foreign_clients;
 mod support;
@@ -18,6 +18,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use foreign_clients::{Client, Library, Message, line};
+use support::authority::Authority;
 use support::gateway::Gateway;
 use support::mosquitto::{Mosquitto, Subscriber};
 use support::{free_port, wait_until};
@@ -65,18 +66,25 @@ impl Site {
         let dir = tempfile::tempdir().unwrap();
         let mut hub = Mosquitto::start(dir.path(), "");
         hub.kill_9();
-        let (listen, ws_listen) = (free_port(), free_port());
+        Authority::new(dir.path(), "plant").sign(dir.path(), "gateway", Some("localhost"));
+        let [listen, tls_listen, ws_listen, wss_listen] = std::array::from_fn(|_| free_port());
         let pages: [SocketAddr; PAGES] = std::array::from_fn(|_| free_port());
         let origins = pages.map(|page| format!("http://{page}"));
         let config = format!(
             "[gateway]\nid = \"site7\"\n\
-             [local]\nlisten = \"{listen}\"\nws_listen = \"{ws_listen}\"\nws_origins = {origins:?}\n\
+             [local]\nlisten = \"{listen}\"\ntls_listen = \"{tls_listen}\"\nws_listen = \"{ws_listen}\"\nwss_listen = \"{wss_listen}\"\n\
+             ws_origins = {origins:?}\ncert = \"gateway.crt\"\nkey = \"gateway.key\"\n\
              [hub]\nurl = \"mqtt://{}\"\n[[route]]\nmatch = \"plant/#\"\nto = \"site7/\"\n",
             hub.address
         );
         let mut gateway = Gateway::new(dir.path(), &config);
         gateway.start();
-        let address = if transport == "ws" { ws_listen } else { listen };
+        let address = match transport {
+            "tls" => tls_listen,
+            "ws" => ws_listen,
+            "wss" => wss_listen,
+            _ => listen,
+        };
         let next_page = AtomicUsize::new(0);
         Self {
             library,
@@ -96,6 +104,7 @@ impl Site {
         let mut command = Command::new(&self.program[0]);
         command.args(&self.program[1..]);
         command.env("EDGE_PAGE_PORT", page.port().to_string()).env("TMPDIR", self.dir.path());
+        command.env("EDGE_AUTHORITY", self.dir.path().join("plant.crt"));
         command
     }
 

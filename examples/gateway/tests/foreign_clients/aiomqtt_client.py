@@ -24,7 +24,8 @@ def new_client():
         lines.port,
         identifier=lines.identifier,
         protocol=ProtocolVersion.V5 if lines.is_v5 else ProtocolVersion.V311,
-        transport="websockets" if lines.transport == "ws" else "tcp",
+        transport="websockets" if lines.is_websocket else "tcp",
+        tls_context=lines.tls(),
         will=aiomqtt.Will(lines.will, lines.WILL, qos=1) if lines.will else None,
         **more,
     )

@@ -1,4 +1,4 @@
-"""gmqtt, over TCP alone, which connects again by itself."""
+"""gmqtt, over TCP and TLS alone, which connects again by itself."""
 import asyncio
 import sys
 
@@ -27,7 +27,8 @@ async def main():
     client.on_disconnect = lambda *_: say("disconnected")
     client.on_message = on_message
     client.on_subscribe = lambda _client, _mid, granted, _properties: say("subscribed", granted[0])
-    await client.connect(lines.HOST, lines.port, keepalive=30, version=MQTTv50 if lines.is_v5 else MQTTv311)
+    version = MQTTv50 if lines.is_v5 else MQTTv311
+    await client.connect(lines.HOST, lines.port, ssl=lines.tls() or False, keepalive=30, version=version)
     while True:
         words = (await asyncio.to_thread(sys.stdin.readline)).split()
         if words[0] == "subscribe":

@@ -1,16 +1,25 @@
 """Lines between a client and the test: orders come in, events go out. The arguments: version, transport, port, client identifier, 1 for a
 clean start, seconds of the session (MQTT 5), and the topic of the will or `-`."""
+import os
+import ssl
 import sys
 import threading
 
-HOST = "127.0.0.1"
 WILL = b"gone"
 
 version, transport, port, identifier, clean, expiry, will = sys.argv[1:8]
 is_v5, port, is_clean, expiry = version == "5", int(port), clean == "1", int(expiry)
 will = None if will == "-" else will
+is_tls, is_websocket = transport in ("tls", "wss"), transport in ("ws", "wss")
+# Certificates are for names.
+HOST = "localhost" if is_tls else "127.0.0.1"
 
 _output = threading.Lock()
+
+
+def tls():
+    """Returns what trusts the authority of the test, checks the name, and is none without TLS."""
+    return ssl.create_default_context(cafile=os.environ["EDGE_AUTHORITY"]) if is_tls else None
 
 
 def say(*words):

@@ -41,10 +41,12 @@ impl Library {
         use Library::{Aiomqtt, Gmqtt, MqttJs, MqttJsInChromium, Paho, Rumqttc};
         match self {
             // Has no WebSocket.
-            Gmqtt => &["tcp"],
+            Gmqtt => &["tcp", "tls"],
             // Has nothing else.
-            MqttJsInChromium => &["ws"],
-            Paho | Aiomqtt | MqttJs | Rumqttc => &["tcp", "ws"],
+            MqttJsInChromium => &["ws", "wss"],
+            Paho | Aiomqtt | MqttJs => &["tcp", "tls", "ws", "wss"],
+            // Is built without TLS.
+            Rumqttc => &["tcp", "ws"],
         }
     }
 

@@ -6,15 +6,16 @@ const os = require("node:os");
 const path = require("node:path");
 const readline = require("node:readline");
 
-const [version, , port, identifier, clean, expiry, will] = process.argv.slice(2);
+const [version, transport, port, identifier, clean, expiry, will] = process.argv.slice(2);
 const pagePort = Number(process.env.EDGE_PAGE_PORT);
 const bundle = `${process.env.EDGE_FOREIGN_CLIENTS}/node_modules/mqtt/dist/mqtt.min.js`;
 const page = fs.readFileSync(path.join(__dirname, "mqtt_js_page.html"), "utf8");
+const url = transport === "wss" ? `wss://localhost:${port}/mqtt` : `ws://127.0.0.1:${port}/mqtt`;
 const files = {
   "/": ["text/html", page],
   "/mqtt.min.js": ["text/javascript", fs.readFileSync(bundle)],
   "/steps.js": ["text/javascript", fs.readFileSync(path.join(__dirname, "mqtt_js_steps.js"))],
-  "/arguments": ["application/json", JSON.stringify([version, `ws://127.0.0.1:${port}/mqtt`, identifier, clean, expiry, will])],
+  "/arguments": ["application/json", JSON.stringify([version, url, identifier, clean, expiry, will])],
 };
 
 // Orders that the page has not taken, and its request for them while there is none.
@@ -55,7 +56,9 @@ const server = createServer((request, response) => {
 });
 server.listen(pagePort, "127.0.0.1", () => {
   const at = `http://127.0.0.1:${server.address().port}/`;
-  const options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", `--user-data-dir=${profile}`, at];
+  // It has no option for an authority of one's own: that certificates are checked is for the client in Node.
+  const unchecked = transport === "wss" ? ["--ignore-certificate-errors"] : [];
+  const options = [...unchecked, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", `--user-data-dir=${profile}`, at];
   browser = spawn("chromium", options, { stdio: "ignore" });
   browser.on("error", () => process.exit(127));
 });

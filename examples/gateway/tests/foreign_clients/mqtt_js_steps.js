@@ -1,7 +1,8 @@
 // mqtt.js, the same in Node and in a page: `start` connects and returns what takes an order.
 // `resubscribe` is off, so that a subscription which is there after a new connection is one that the gateway kept.
-function start(mqtt, [version, url, identifier, clean, expiry, will], say) {
+function start(mqtt, [version, url, identifier, clean, expiry, will], say, more = {}) {
   const options = {
+    ...more,
     clientId: identifier,
     clean: clean === "1",
     protocolVersion: version === "5" ? 5 : 4,

@@ -13,7 +13,7 @@ client = mqtt.Client(
     mqtt.CallbackAPIVersion.VERSION2,
     client_id=lines.identifier,
     protocol=mqtt.MQTTv5 if lines.is_v5 else mqtt.MQTTv311,
-    transport="websockets" if lines.transport == "ws" else "tcp",
+    transport="websockets" if lines.is_websocket else "tcp",
     clean_session=None if lines.is_v5 else lines.is_clean,
 )
 # Held from a call until its number is noted: the other thread may have the answer before.
@@ -37,6 +37,8 @@ client.on_disconnect = lambda *_: say("disconnected")
 client.on_message = lambda _client, _data, it: lines.tell(it.topic, it.payload, it.qos, it.retain)
 client.on_publish, client.on_subscribe = on_publish, on_subscribe
 client.reconnect_delay_set(1, 1)
+if lines.is_tls:
+    client.tls_set_context(lines.tls())
 if lines.will:
     client.will_set(lines.will, lines.WILL, qos=1)
 more = {}
