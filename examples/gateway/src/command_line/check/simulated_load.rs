@@ -97,6 +97,14 @@ pub(super) struct LinkBytes {
     pub(super) wire: f64,
 }
 
+impl LinkBytes {
+    /// Returns the bytes on the wire while more messages wait, of which as many go together as fill a segment.
+    pub(super) fn in_full_segments(self) -> f64 {
+        let full = 1.0 + (SEGMENT as f64 / SEGMENT_MAX as f64) + (TLS_RECORD as f64 / RECORD_MAX as f64);
+        (self.mqtt * full).min(self.wire)
+    }
+}
+
 /// A route with its encoder, run in virtual time.
 struct Rig<'a> {
     config: &'a Config,
@@ -138,9 +146,6 @@ impl RouteLoad {
         rig.run(RENEWED / share, apart_ms);
         let live = rig.run((COUNTED / share).max(1), apart_ms).each();
         let backlog = rig.run((BEHIND / share).max(1), 0.0).each();
-        // As many messages fill a segment.
-        let full = 1.0 + (SEGMENT as f64 / SEGMENT_MAX as f64) + (TLS_RECORD as f64 / RECORD_MAX as f64);
-        let backlog = LinkBytes { wire: (backlog.mqtt * full).min(backlog.wire), ..backlog };
         Self { row_bytes, live, backlog }
     }
 }

@@ -197,13 +197,13 @@ fn bytes_a_day(rate: f64, row_bytes: u64, every: Duration) -> u64 {
     (commits * bytes) as u64
 }
 
-/// Returns the time in which a link delivers the backlog of [`OUTAGE`] beside the new messages.
+/// Returns the time in which a link delivers the backlog of [`OUTAGE`] beside the new messages, which share its segments.
 fn catching_up(line: f64, rate: f64, live: LinkBytes, backlog: LinkBytes) -> Duration {
-    let left = line - rate * live.wire;
+    let left = line - rate * live.in_full_segments();
     if left <= 0.0 {
         return Duration::MAX;
     }
-    let seconds = rate * OUTAGE.as_secs_f64() * backlog.wire / left;
+    let seconds = rate * OUTAGE.as_secs_f64() * backlog.in_full_segments() / left;
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 

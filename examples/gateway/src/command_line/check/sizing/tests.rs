@@ -174,6 +174,9 @@ fn a_line_that_does_not_take_what_comes_never_catches_up() {
     assert_eq!(catching_up(2_000.0, 10.0, each(100.0), each(100.0)).as_secs_f64(), hour);
     assert_eq!(catching_up(2_000.0, 10.0, each(100.0), each(50.0)).as_secs_f64(), hour / 2.0);
     assert_eq!(catching_up(1_000.0, 10.0, each(100.0), each(1.0)), Duration::MAX);
+    // What comes meanwhile goes in the segments of the backlog, and not in its own with an answer.
+    let small = LinkBytes { mqtt: 50.0, wire: 170.0 };
+    assert!(catching_up(2_000.0, 10.0, small, each(75.0)).as_secs_f64() < hour / 1.9);
 }
 
 #[test]
