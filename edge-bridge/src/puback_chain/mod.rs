@@ -10,6 +10,7 @@
 //! - A receipt of a connection that is gone is not released, but others still wait for it.
 
 mod connection;
+mod learned_window;
 mod receipts;
 mod stop_and_wait;
 

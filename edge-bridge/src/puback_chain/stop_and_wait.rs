@@ -1,7 +1,7 @@
 //! Stop-and-wait detection: finds publishers that wait for each PUBACK before their next message, for which the queue should commit at once.
 
-/// Number of unacknowledged messages at which a publisher counts as blocked, if its own limit is unknown.
-const WINDOW_UNKNOWN: usize = 10;
+use super::learned_window::LearnedWindow;
+
 /// Milliseconds after a PUBACK within which the next PUBLISH shows that the publisher waited for it.
 const QUICK_MS: u64 = 50;
 /// Least delay of a PUBACK, in milliseconds, from which a conclusion is drawn. After a quick PUBACK a publisher with a period of its own may
@@ -85,8 +85,7 @@ impl Check {
 
 #[derive(Debug, Clone)]
 enum Window {
-    /// Most messages that the publisher ever left unacknowledged, at least [`WINDOW_UNKNOWN`].
-    Learned(usize),
+    Learned(LearnedWindow),
     Known(usize),
 }
 
@@ -95,7 +94,7 @@ impl StopAndWait {
     pub(super) fn new(window: Option<u16>) -> Self {
         let window = match window {
             Some(window) => Window::Known(usize::from(window.max(1))),
-            None => Window::Learned(WINDOW_UNKNOWN),
+            None => Window::Learned(LearnedWindow::default()),
         };
         let check = Check::default();
         Self { window, unacked: 0, asked_ms: None, answered: None, quick: 0, waiting_until_ms: 0, check }
@@ -113,10 +112,8 @@ impl StopAndWait {
             (self.asked_ms, self.answered, self.quick, self.waiting_until_ms) = (None, None, 0, 0);
         }
         self.unacked += 1;
-        if let Window::Learned(most) = &mut self.window
-            && self.unacked > *most
-        {
-            *most = self.unacked;
+        if let Window::Learned(window) = &mut self.window {
+            window.on_publish(now_ms, self.unacked);
         }
     }
 
@@ -137,6 +134,9 @@ impl StopAndWait {
 
     /// Records the PUBACK of a message.
     pub(super) fn on_puback(&mut self, now_ms: u64) {
+        if let Window::Learned(window) = &mut self.window {
+            window.on_puback(now_ms, self.unacked);
+        }
         self.unacked = self.unacked.saturating_sub(1);
         if self.unacked == 0 {
             let was_slow = |asked_ms: u64| now_ms.saturating_sub(asked_ms) >= SLOW_MS;
@@ -151,9 +151,9 @@ impl StopAndWait {
     }
 
     fn window(&self) -> usize {
-        match self.window {
-            Window::Known(window) => window,
-            Window::Learned(most) => most,
+        match &self.window {
+            Window::Known(window) => *window,
+            Window::Learned(window) => window.get(),
         }
     }
 }
