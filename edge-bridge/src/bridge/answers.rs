@@ -39,6 +39,7 @@ impl<P: Pack> Uplink<P> {
         if self.poison.on_answer(now_ms) {
             self.sweep.want(now_ms + 1_000);
         }
+        self.park_held_back(now_ms, spool, stats);
         self.on_size_answered(now_ms, &message, reason, spool);
         // Its topic is a stranger's choice, and says nothing of the link.
         if reason.is_error() && !self.link.is_refused() && drops_refused(&message, spool) {

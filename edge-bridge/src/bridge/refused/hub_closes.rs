@@ -57,12 +57,15 @@ impl<P: Pack> Uplink<P> {
             true => Suspicion::Certain,
             false => Suspicion::None,
         };
-        if self.poison.on_close(now_ms, suspects.len(), worst, suspicion) == Blame::None {
-            // The event says that the hub closes; what broke the protocol was told with the end of the connection.
-            if close.reason != ReasonCode::BROKEN_ANSWER {
-                self.tell_suspect(token);
-            }
-            return Vec::new();
+        let blame = self.poison.on_close(now_ms, suspects.len(), worst, suspicion);
+        // The event says that the hub closes; what broke the protocol was told with the end of the connection.
+        if blame != Blame::Alone && close.reason != ReasonCode::BROKEN_ANSWER {
+            self.tell_suspect(token);
+        }
+        match blame {
+            Blame::None => return Vec::new(),
+            Blame::Doubted => return self.hold_back(now_ms, token, close),
+            Blame::Alone => {}
         }
         let Some(message) = self.sent.remove(&token) else { return Vec::new() };
         if !is_known {
@@ -80,6 +83,37 @@ impl<P: Pack> Uplink<P> {
         }
         self.park_poison(now_ms, Cause::Poison, close.reason, &message, spool, stats);
         gone
+    }
+
+    /// Lets other messages go before one at which the hub closed, to find out if it closes at those, too. Returns its token if there is room for that.
+    fn hold_back(&mut self, now_ms: u64, token: u64, close: HubClose) -> Vec<Token> {
+        let Some(mut message) = self.sent.remove(&token) else { return Vec::new() };
+        self.refusals.on_gone(message.topic());
+        message.reason = Some(close.reason);
+        match self.retries.hold_back(now_ms, message) {
+            None => vec![Token(token)],
+            Some(message) => {
+                self.refusals.on_out(message.topic());
+                self.sent.insert(token, message);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Parks the messages that were held back: the hub closed at each, and has accepted another one now.
+    pub(in crate::bridge) fn park_held_back(
+        &mut self,
+        now_ms: u64,
+        spool: &mut impl Spool,
+        stats: &mut Stats,
+    ) {
+        for message in self.retries.take_held_back() {
+            let reason = message.reason.unwrap_or(ReasonCode::NO_REASON);
+            if !message.packed.rows.is_empty() {
+                let _ = self.poison.closed_topics.on_blamed(message.topic());
+            }
+            self.park_alone(now_ms, &message, HubClose { reason, names_a_message: true }, spool, stats);
+        }
     }
 
     /// Ends the attempts, on topics at which the hub closes, that were under way on the connection that it closed. They are its cause, and no other

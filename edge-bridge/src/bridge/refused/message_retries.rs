@@ -11,6 +11,8 @@ use super::refused_topics::retry_backoff;
 const MESSAGES_MAX: usize = 64;
 /// Most bytes of messages held for a retry.
 const BYTES_MAX: u64 = 1 << 20;
+/// Milliseconds for which a message is held back at most.
+const HELD_BACK_MS: u64 = 600_000;
 /// Number of refusals of one message after which it is parked; the last wait is about half a minute.
 const REFUSALS_MAX: u32 = 6;
 
@@ -45,6 +47,25 @@ impl Retries {
         self.bytes += message.bytes;
         self.waiting.push((now_ms + in_ms, message));
         None
+    }
+
+    /// Holds a message back that was not refused, so that others go before it, and returns `None`. Returns the message if the limits of messages or bytes
+    /// are reached.
+    pub(in crate::bridge) fn hold_back(&mut self, now_ms: u64, message: Message) -> Option<Message> {
+        if self.waiting.len() >= MESSAGES_MAX || self.bytes + message.bytes > BYTES_MAX {
+            return Some(message);
+        }
+        self.bytes += message.bytes;
+        self.waiting.push((now_ms + HELD_BACK_MS, message));
+        None
+    }
+
+    /// Takes the messages that are held back.
+    pub(in crate::bridge) fn take_held_back(&mut self) -> Vec<Message> {
+        let held = self.waiting.extract_if(.., |(_, message)| message.refusals == 0);
+        let held: Vec<_> = held.map(|(_, message)| message).collect();
+        self.bytes -= held.iter().map(|message| message.bytes).sum::<u64>();
+        held
     }
 
     /// Takes the next message whose time has come; `None` if there is none.

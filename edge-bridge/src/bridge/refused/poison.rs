@@ -64,7 +64,10 @@ impl Poison {
 
     /// Returns whether a parked row that is leased again has to wait for its next attempt. If not, its attempt begins.
     pub(in crate::bridge) fn holds(&mut self, now_ms: u64, row: RowKey) -> bool {
-        let Some(goes_alone) = self.register.begin_attempt(now_ms, row) else { return true };
+        let unproven_until_ms = self.blame.unproven_until_ms();
+        let Some(goes_alone) = self.register.begin_attempt(now_ms, row, unproven_until_ms) else {
+            return true;
+        };
         if goes_alone {
             self.blame.restart();
         }

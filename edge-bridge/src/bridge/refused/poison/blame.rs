@@ -11,16 +11,18 @@ const SUSPECT_CLOSES: u32 = 3;
 pub(super) const DOUBTED_CLOSES: u32 = 6;
 /// Largest limit of messages in flight during the search; above it the search is over, because no message was found.
 const CAREFUL_MAX: u16 = 512;
-/// Most messages parked as poison in a row without a PUBACK in between. After that the hub may close whatever it gets, and messages are blamed
-/// rarely.
+/// Most messages parked as poison in a row without a PUBACK in between. After that the hub may close whatever it gets: messages are blamed rarely, and
+/// held back so that others are tried.
 pub(super) const PARKED_IN_ROW_MAX: u32 = 8;
 /// Milliseconds after which one more message may be blamed then: a backlog may begin with any number of messages at which the hub closes.
 pub(super) const ONE_MORE_MS: u64 = 60_000;
 /// Number of messages parked in a row from which the hub itself may have been at fault, so that these messages, and topics at which it closes, are
 /// tried again soon after the next PUBACK.
 const DOUBTFUL_IN_ROW: u32 = 4;
+/// Milliseconds after a close without a PUBACK since from which a known poison message is tried again all the same: there may be nothing else to send.
+const UNPROVEN_MS: u64 = 60_000;
 /// Number of closes in a row without a PUBACK in between up to which the next dial follows quickly.
-const HURRIED_MAX: u32 = 8;
+const HURRIED_MAX: u32 = 20;
 
 /// Reason to suspect the oldest of the messages that were unacknowledged when the hub closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub(in crate::bridge) enum Blame {
     None,
     /// The only message in flight is poison.
     Alone,
+    /// The only message in flight is poison, or the hub closes whatever it gets: another message shows which.
+    Doubted,
 }
 
 /// Limit of the messages in flight while the search goes on, and the counts that it follows.
@@ -52,11 +56,13 @@ pub(in crate::bridge) struct BlameSearch {
     parked_in_row: u32,
     /// Up time at which the last message was blamed.
     blamed_ms: u64,
+    /// Up time of the last close.
+    closed_ms: u64,
     doubtful: Vec<RowKey>,
 }
 
 impl Hash for BlameSearch {
-    /// Hashes all but the time.
+    /// Hashes all but the times.
     fn hash<H: Hasher>(&self, state: &mut H) {
         (self.limit, self.acked, self.closes_in_row, self.parked_in_row, &self.doubtful).hash(state);
     }
@@ -76,13 +82,17 @@ impl BlameSearch {
     /// Handles a close by the hub while `here` messages were unacknowledged. `worst` is the most closes that one of them has seen, with this one.
     pub(super) fn on_close(&mut self, now_ms: u64, here: usize, worst: u32, suspicion: Suspicion) -> Blame {
         self.closes_in_row = self.closes_in_row.saturating_add(1);
+        self.closed_ms = now_ms;
         self.acked = 0;
         let alone = here == 1 && self.limit == Some(1);
         let has_evidence = suspicion != Suspicion::None || worst >= DOUBTED_CLOSES;
         let may_blame = suspicion == Suspicion::Known
             || self.parked_in_row < PARKED_IN_ROW_MAX
             || now_ms.saturating_sub(self.blamed_ms) >= ONE_MORE_MS;
-        if alone && has_evidence && may_blame {
+        if alone && has_evidence {
+            if !may_blame {
+                return Blame::Doubted;
+            }
             if suspicion != Suspicion::Known {
                 self.blamed_ms = now_ms;
             }
@@ -92,6 +102,11 @@ impl BlameSearch {
             self.limit = Some(1);
         }
         Blame::None
+    }
+
+    /// Up time before which no known poison message is tried again, since the link has not proven that it takes others; 0 if it has.
+    pub(super) fn unproven_until_ms(&self) -> u64 {
+        if self.closes_in_row == 0 { 0 } else { self.closed_ms + UNPROVEN_MS }
     }
 
     /// Records a close at an attempt on a topic at which the hub closes. Its cause is known: nothing is to be found in a hurry.

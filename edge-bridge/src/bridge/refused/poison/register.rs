@@ -38,7 +38,10 @@ struct Known {
 #[derive(Debug, Clone, Default)]
 pub(in crate::bridge) struct Register {
     known: HashMap<RowKey, Known>,
+    /// Retries of rows that the hub never acknowledged.
     trials: Trials,
+    /// Retries of rows at which it closes.
+    costly_trials: Trials,
     /// Number of times that a row was registered; source of `order`.
     parked: u64,
     /// Set if no row was being parked when the present pass began.
@@ -48,6 +51,9 @@ pub(in crate::bridge) struct Register {
 impl Register {
     /// Registers a row of a message that caused a close.
     pub(super) fn on_parked(&mut self, now_ms: u64, row: RowKey) {
+        if self.known.get(&row).is_some_and(|known| !known.is_unanswered) {
+            self.costly_trials.on_failed(now_ms);
+        }
         let known = self.remember(row);
         known.due_ms = now_ms + backoff_ms(known.times);
         (known.times, known.is_unanswered) = (known.times.saturating_add(1), false);
@@ -124,14 +130,19 @@ impl Register {
     }
 
     /// Begins the attempt of a parked row that is leased again. Returns `None` if the row has to wait, otherwise `true` if messages have to be
-    /// sent one at a time because of it.
-    pub(super) fn begin_attempt(&mut self, now_ms: u64, row: RowKey) -> Option<bool> {
+    /// sent one at a time because of it. Rows at which the hub closes wait until `others_until_ms`.
+    pub(super) fn begin_attempt(&mut self, now_ms: u64, row: RowKey, others_until_ms: u64) -> Option<bool> {
         let Some(known) = self.known.get_mut(&row) else { return Some(false) };
         if known.due_ms > now_ms {
             return None;
         }
-        if known.is_unanswered && !self.trials.begin(now_ms) {
-            known.due_ms = self.trials.again_ms();
+        if !known.is_unanswered && others_until_ms > now_ms {
+            known.due_ms = others_until_ms;
+            return None;
+        }
+        let trials = if known.is_unanswered { &mut self.trials } else { &mut self.costly_trials };
+        if !trials.begin(now_ms) {
+            known.due_ms = trials.again_ms();
             return None;
         }
         // Unless it is parked again before, as when the bridge stops.
@@ -156,11 +167,14 @@ impl Register {
 
     /// Handles an accepted row. Returns `true` if the row counted as never acknowledged, in which case the other rows of that kind are due now.
     pub(in crate::bridge) fn on_taken(&mut self, now_ms: u64, row: RowKey) -> bool {
-        if !self.known.remove(&row).is_some_and(|known| known.is_unanswered) {
-            return false;
+        let Some(taken) = self.known.remove(&row) else { return false };
+        if taken.is_unanswered {
+            self.trials.on_taken();
+        } else {
+            self.costly_trials.on_taken();
         }
-        self.trials.on_taken();
-        self.known.values_mut().filter(|known| known.is_unanswered).for_each(|known| known.due_ms = now_ms);
+        let alike = self.known.values_mut().filter(|known| known.is_unanswered == taken.is_unanswered);
+        alike.for_each(|known| known.due_ms = now_ms);
         true
     }
 
