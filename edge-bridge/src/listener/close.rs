@@ -56,7 +56,9 @@ impl<I: Ingest> Listener<I> {
         self.admission.close(id);
         self.deadlines.forget(Due::Connection(id));
         let key = state.client;
-        self.stats.count_end(&why, key.is_some());
+        if !state.is_end_counted {
+            self.stats.count_end(&why, key.is_some());
+        }
         let client = key.and_then(|key| self.clients.get(key)).map(|client| client.id.clone());
         if let Some(key) = key
             && let Some(client) = self.clients.get_mut(key)

@@ -38,6 +38,8 @@ pub(super) struct Connection {
     pub(super) caught_up_ms: u64,
     /// Set when the connection is closed because it took too much memory for too long, so that unwritten bytes are dropped.
     pub(super) gives_way: bool,
+    /// Set when the connection is closed to make room or to free memory, which is counted there, whatever else its end turns out to be.
+    pub(super) is_end_counted: bool,
     /// Number of messages in [`HeldMessages`](super::waiting_for_room::HeldMessages) that wait for room in the queue.
     pub(super) held: usize,
     /// Bytes of the held messages.
@@ -80,6 +82,7 @@ impl Connection {
             began_ms: now_ms,
             caught_up_ms: now_ms,
             gives_way: false,
+            is_end_counted: false,
             held: 0,
             held_bytes: 0,
             touched: false,

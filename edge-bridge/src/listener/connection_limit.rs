@@ -72,6 +72,7 @@ impl<I: Ingest> Listener<I> {
     fn displace(&mut self, now: Now, peer: Option<SocketAddr>) -> bool {
         let Some(id) = self.gives_way(now, peer) else { return false };
         let Some(state) = self.connections.get_mut(id) else { return false };
+        state.is_end_counted = true;
         if state.gone {
             state.session.handle_input(now.up_ms, Input::Closed);
         } else {

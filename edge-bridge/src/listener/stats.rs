@@ -66,7 +66,8 @@ pub struct Stats {
     pub unanswerable: u64,
     /// Connections that ended by a DISCONNECT of their client with an error.
     pub peer_errors: u64,
-    /// Connections of clients that ended without a DISCONNECT: the network lost them, or the client closed them.
+    /// Connections of clients that ended without a DISCONNECT: the network lost them, or the client closed them. Without those that were
+    /// [displaced](Self::displaced).
     pub lost: u64,
     /// Connections that were not being read, or had not said who they are, and were closed to make room for new ones.
     pub displaced: u64,

@@ -3,13 +3,14 @@
 
 use std::net::SocketAddr;
 
+use bytes::BytesMut;
 use edge_bridge::ingest::Now;
 use edge_bridge::listener::{
     Access, AllowAnonymous, Authenticate, ClientRef, Config, Event, Input, LoginRequest, SessionEnd,
     SessionUser, Standing, Stats,
 };
 use edge_bridge::session::{Closed, Violation};
-use edge_bridge::wire::{Connect, Packet, PropertyId, ReasonCode, Value, Version};
+use edge_bridge::wire::{self, Connect, Packet, PropertyId, ReasonCode, Value, Version};
 
 use crate::listener_support::*;
 use crate::{BOTH, site};
@@ -28,7 +29,7 @@ impl Authenticate for Closing {
     }
 }
 
-/// Numbers of ends, in the order of [`CAUSES`].
+/// Numbers of ends, a place for each cause.
 fn counts(stats: &Stats) -> [u64; 12] {
     [
         stats.silent,
@@ -55,10 +56,14 @@ fn ended(end: impl FnOnce(&mut Site, Peer), client: Connect) -> [u64; 12] {
     counts(&site.listener.stats())
 }
 
+/// One end, of the cause at this place.
+fn only(at: usize) -> [u64; 12] {
+    std::array::from_fn(|n| u64::from(n == at))
+}
+
 #[test]
 fn each_end_is_counted_under_one_cause_and_a_proper_one_under_none() {
     let of = |version| connect("c", version);
-    let only = |at: usize| std::array::from_fn(|n| u64::from(n == at));
     for version in BOTH {
         let cut = ended(Site::cut, of(version));
         assert_eq!(cut, only(10), "lost, {version:?}");
@@ -223,17 +228,58 @@ fn messages_of_a_session_that_ends_are_counted_unless_its_own_client_ends_it() {
     }
 }
 
-/// At the limit of connections one whose peer is gone makes place: it was lost, and displaced.
+/// Tells that the peer of a connection that is not being read is gone, with these packets unread.
+fn go(site: &mut Site, peer: Peer, unread: &[Packet]) {
+    let mut bytes = BytesMut::new();
+    unread.iter().for_each(|packet| wire::encode(packet, peer.version, &mut bytes).unwrap());
+    site.listener.handle_input(site.now, peer.connection, Input::Gone { unread: &bytes });
+    site.outputs();
+}
+
+/// At the limit of connections one makes place, however it would have ended without that.
 #[test]
-fn a_connection_that_makes_place_is_counted_as_displaced() {
+fn a_connection_that_makes_place_is_counted_as_displaced_alone() {
+    type Before = fn(&mut Site, Peer);
+    let befores: [(&str, Before); 4] = [
+        ("silent", |site, _| site.pass(10_000)),
+        ("gone", |site, peer| go(site, peer, &[])),
+        ("gone with an error", |site, peer| go(site, peer, &[disconnect(ReasonCode::PROTOCOL_ERROR)])),
+        ("broken, and gone", |site, peer| {
+            let broken = Violation::WebSocket("a frame that is not masked".to_owned());
+            site.listener.handle_input(site.now, peer.connection, Input::Broken(broken));
+            go(site, peer, &[]);
+        }),
+    ];
+    for (name, before) in befores {
+        let mut config = Config::default();
+        config.max_connections = 1;
+        let mut site = Site::new(config);
+        let unread = site.client("c", Version::V5);
+        site.set_room(false);
+        site.send(unread, &[publish(1, "store/a", "x")]);
+        before(&mut site, unread);
+        site.client("d", Version::V5);
+        assert!(site.is_closed(unread), "{name}");
+        assert_eq!(counts(&site.listener.stats()), only(11), "{name}");
+    }
+}
+
+#[test]
+fn a_connection_that_is_closed_for_memory_is_counted_for_that_alone() {
     let mut config = Config::default();
-    config.max_connections = 1;
+    (config.max_memory, config.max_unwritten_bytes) = (1 << 20, 8 << 20);
     let mut site = Site::new(config);
-    let silent = site.client("c", Version::V5);
-    site.set_room(false);
-    site.send(silent, &[publish(1, "store/a", "x")]);
-    site.pass(10_000);
-    site.client("d", Version::V5);
-    assert!(site.is_closed(silent));
-    assert_eq!(counts(&site.listener.stats())[11], 1);
+    let (reader, _) = site.connect(connect("reader", Version::V5));
+    site.send(reader, &[subscribe(&["a"])]);
+    site.stuck.insert(reader.connection);
+    go(&mut site, reader, &[disconnect(ReasonCode::PROTOCOL_ERROR)]);
+    for _ in 0..100 {
+        if site.is_closed(reader) {
+            break;
+        }
+        site.publish(&message("a", &"x".repeat(200_000)));
+        site.pass(100);
+    }
+    assert_eq!(site.listener.stats().closed_for_memory, 1);
+    assert_eq!(counts(&site.listener.stats()), only(11));
 }

@@ -129,7 +129,7 @@ impl<I: Ingest> Listener<I> {
 
     fn close_for_memory(&mut self, now: Now, id: ConnectionId) {
         let Some(state) = self.connections.get_mut(id) else { return };
-        state.gives_way = true;
+        (state.gives_way, state.is_end_counted) = (true, true);
         self.accounts.note_being_freed(now.up_ms, state.unwritten.memory().payloads);
         state.session.disconnect(now.up_ms, ReasonCode::QUOTA_EXCEEDED);
         self.stats.closed_for_memory += 1;

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use rustls::CertificateError;
@@ -19,7 +19,7 @@ use super::handshake_limit::HandshakeLimit;
 use super::proxy_protocol::read_source;
 use super::read_rate::ReadRate;
 use super::read_share::ReadShare;
-use crate::listener::{ConnectionId, Stats};
+use crate::listener::ConnectionId;
 use crate::net::ServerTls;
 use crate::net::tcp_stream::{Counted, Stream, bound_unsent, probe_when_idle};
 use crate::net::tls::certificate::{CertificateProblem, problem};
@@ -52,7 +52,6 @@ pub(super) struct ConnectionTasks {
     max_memory: usize,
     max_bytes_per_s: Option<u32>,
     lingering: Arc<Semaphore>,
-    failed_handshakes: Arc<AtomicU64>,
     tasks: JoinSet<()>,
     to_owner: mpsc::Sender<(ConnectionId, FromPeer)>,
 }
@@ -70,7 +69,6 @@ impl ConnectionTasks {
             max_memory,
             max_bytes_per_s,
             lingering: Arc::new(Semaphore::new(LINGERING_MAX)),
-            failed_handshakes: Arc::default(),
             tasks: JoinSet::new(),
             to_owner,
         }
@@ -95,7 +93,7 @@ impl ConnectionTasks {
             return;
         }
         let begun = Begun { id, stream, address: peer, owner: owner.clone() };
-        let (handshakes, failures) = (self.handshakes.clone(), Arc::clone(&self.failed_handshakes));
+        let handshakes = self.handshakes.clone();
         self.tasks.spawn(async move {
             let opened = tokio::select! {
                 opened = begun.open(is_forwarded, tls, transport, &handshakes) => opened,
@@ -104,19 +102,10 @@ impl ConnectionTasks {
             };
             match opened {
                 Ok(stream) => connection::run(id, stream, outbox, owner, share, lingering).await,
-                Err(ended) => {
-                    let has_failed = matches!(ended, FromPeer::Failed(..));
-                    failures.fetch_add(u64::from(has_failed), Ordering::Relaxed);
-                    // The owner may have ended.
-                    let _ = owner.send((id, ended)).await;
-                }
+                // The owner may have ended.
+                Err(ended) => drop(owner.send((id, ended)).await),
             }
         });
-    }
-
-    /// Returns these statistics with the number of handshakes that failed so far.
-    pub(super) fn counted_in(&self, stats: Stats) -> Stats {
-        Stats { failed_handshakes: self.failed_handshakes.load(Ordering::Relaxed), ..stats }
     }
 
     /// Waits for the end of a task and removes it, to free its memory. Cancel-safe.

@@ -59,6 +59,8 @@ pub(super) struct Owner {
     /// Connections with received bytes that wait for their turn.
     turns: Turns,
     paused: PausedConnections,
+    /// Connections that ended because their handshake failed.
+    failed_handshakes: u64,
     published: HashMap<PublishId, oneshot::Sender<Settled>>,
     inputs: mpsc::Receiver<(ConnectionId, FromPeer)>,
     saving: ClientSaving,
@@ -92,6 +94,7 @@ impl Owner {
             addresses: HashMap::new(),
             turns: Turns::default(),
             paused: PausedConnections::new(),
+            failed_handshakes: 0,
             published: HashMap::new(),
             inputs,
             saving: ClientSaving::none(),
@@ -334,8 +337,8 @@ impl Owner {
                 }
             }
             Command::Stats(answer) => {
-                let stats = self.tasks.counted_in(self.listener.stats());
-                let _ = answer.send(Stats { not_accepted: self.acceptor.not_accepted(), ..stats });
+                // An error means that nobody asks any more.
+                let _ = answer.send(self.stats());
             }
             Command::Saved(answer, when) => {
                 let mark = self.mark();
@@ -362,6 +365,11 @@ impl Owner {
         if let Some(closing) = self.closing.take() {
             let _ = closing.answer.send(());
         }
+    }
+
+    fn stats(&self) -> Stats {
+        let (not_accepted, failed_handshakes) = (self.acceptor.not_accepted(), self.failed_handshakes);
+        Stats { not_accepted, failed_handshakes, ..self.listener.stats() }
     }
 
     fn now(&self) -> Now {

@@ -29,9 +29,10 @@ impl Owner {
         }
     }
 
-    /// Handles a handshake that failed. The end of a connection that made place for another one meanwhile was told before.
+    /// Handles a handshake that failed. The end of a connection that made place for another one meanwhile was told and counted before.
     pub(super) fn on_failed(&mut self, id: ConnectionId, handshake: Handshake, error: String) {
         if self.outboxes.contains_key(&id) {
+            self.failed_handshakes += 1;
             self.tell(&handshake.event(id, error));
             self.listener.handle_input(self.now(), id, Input::Closed);
         }

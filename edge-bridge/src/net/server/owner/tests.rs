@@ -251,7 +251,7 @@ fn the_address_of_a_connection_that_has_ended_is_not_kept() {
 
 /// It made place for another one, and was told so.
 #[test]
-fn a_handshake_that_fails_behind_the_end_of_its_connection_is_not_told() {
+fn a_handshake_that_fails_behind_the_end_of_its_connection_is_neither_told_nor_counted() {
     let (mut owner, _) = owner(usize::MAX - PACKETS_PER_TURN);
     let told = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&told);
@@ -263,4 +263,5 @@ fn a_handshake_that_fails_behind_the_end_of_its_connection_is_not_told() {
     }
     let told = told.lock().unwrap();
     assert!(matches!(told[..], [Event::NoTls { .. }, Event::Disconnected { .. }]), "{told:?}");
+    assert_eq!(owner.stats().failed_handshakes, 1);
 }
