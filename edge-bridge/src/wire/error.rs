@@ -142,7 +142,7 @@ pub enum DecodeErrorKind {
         code: u8,
     },
     /// A reason code that the standard does not list for this packet.
-    #[error("reason code {code} in {packet:?}")]
+    #[error("reason code {:#04x} in {packet:?}, which the standard does not list for it", .code.get())]
     Reason {
         /// Type of the packet.
         packet: PacketType,

@@ -86,12 +86,17 @@ impl ReasonCode {
     /// 0x00 in a SUBACK.
     pub const GRANTED_QOS_0: Self = Self(0);
 
-    /// Code for a peer that gave no answer. It is not in the standard, and never sent.
-    pub const NO_ANSWER: Self = Self(0xff);
-    /// Code for a peer that closed the connection without a DISCONNECT, or by one without an error. It is not in the standard, and never sent.
-    pub const NO_REASON: Self = Self(0xfe);
-    /// Code for a peer whose answer broke the protocol, so that the connection was ended from this side. It is not in the standard, and never sent.
-    pub const BROKEN_ANSWER: Self = Self(0xfd);
+    // Marks of this side, which are no errors by `is_error`. Below 0x80 no packet is taken with a code that the standard does not list, so that no peer
+    // can say one of them.
+
+    /// Mark for a peer that gave no answer. It is not in the standard; no packet is sent or taken with it.
+    pub const NO_ANSWER: Self = Self(0x7f);
+    /// Mark for a peer that closed the connection without a DISCONNECT, or by one without an error. It is not in the standard; no packet is sent or
+    /// taken with it.
+    pub const NO_REASON: Self = Self(0x7e);
+    /// Mark for a peer whose answer broke the protocol, so that the connection was ended from this side. It is not in the standard; no packet is sent
+    /// or taken with it.
+    pub const BROKEN_ANSWER: Self = Self(0x7d);
 
     /// Makes a reason code of any number. [`is_valid_for`](Self::is_valid_for) tells if it may occur in a packet.
     pub const fn new(code: u8) -> Self {

@@ -217,8 +217,22 @@ fn the_end_of_a_connection_is_told_as_what_it_is() {
         let says_closed = rig.events.iter().any(|event| matches!(event, UplinkEvent::ClosedAt { .. }));
         assert_eq!(says_closed, reason != ReasonCode::BROKEN_ANSWER, "{answer:?}");
     }
-    assert_eq!(ReasonCode::NO_REASON.to_string(), "0xfe Connection closed without a reason");
-    assert_eq!(ReasonCode::BROKEN_ANSWER.to_string(), "0xfd Answer that broke the protocol");
+    assert_eq!(ReasonCode::NO_REASON.to_string(), "0x7e Connection closed without a reason");
+    assert_eq!(ReasonCode::BROKEN_ANSWER.to_string(), "0x7d Answer that broke the protocol");
+}
+
+/// Whatever code a hub makes up, nobody is to take it for a word of this side.
+#[test]
+fn no_answer_of_a_hub_reads_as_a_mark_of_this_side() {
+    for code in 0x80..=0xff {
+        let mut rig = Rig::new(move |_, _| Answer::Ack(code));
+        rig.push("t/0", 0);
+        rig.run_until(MINUTE / 60);
+        let reason = rig.core.parked(rig.now()).topics[0].reason;
+        let marks = [ReasonCode::NO_ANSWER, ReasonCode::NO_REASON, ReasonCode::BROKEN_ANSWER];
+        assert!(reason.get() == code && !marks.contains(&reason), "{reason}");
+        assert!(marks.iter().all(|mark| mark.name() != reason.name()), "{reason}");
+    }
 }
 
 /// Ten messages, or thirty, of as many topics in a row, at each of which the hub closes, and ten readings a second behind them: those come all the time

@@ -133,3 +133,37 @@ fn properties_are_passed_on_and_picked_from() {
     assert_eq!(same.as_bytes().as_ptr(), onward.as_bytes().as_ptr(), "nothing to leave out: no copy");
     assert_eq!(onward.to_builder().finish(), onward);
 }
+
+/// Codes with which this side marks what it did not hear from a peer: no packet says them, and the error shows the number alone.
+#[test]
+fn no_packet_has_a_mark_of_this_side() {
+    for mark in [ReasonCode::NO_ANSWER, ReasonCode::NO_REASON, ReasonCode::BROKEN_ANSWER] {
+        let code = mark.get();
+        for bytes in [
+            &[0x20, 3, 0, code, 0][..],
+            &[0x40, 3, 0, 1, code],
+            &[0x50, 3, 0, 1, code],
+            &[0x62, 3, 0, 1, code],
+            &[0x70, 3, 0, 1, code],
+            &[0x90, 4, 0, 1, 0, code],
+            &[0xb0, 4, 0, 1, 0, code],
+            &[0xe0, 1, code],
+            &[0xf0, 2, code, 0],
+        ] {
+            let error = decoded(bytes, Version::V5).expect_err("no packet").to_string();
+            assert!(error.starts_with(&format!("reason code {code:#04x} in ")), "{error}");
+            assert!(!error.contains(mark.name()), "{error}");
+        }
+        let ack = Ack::new(PacketId::MIN, mark);
+        let suback =
+            SubAck { packet_id: PacketId::MIN, properties: Properties::default(), reasons: vec![mark] };
+        for packet in [
+            Packet::PubAck(ack.clone()),
+            Packet::PubRec(ack),
+            Packet::SubAck(suback),
+            Packet::Disconnect(Disconnect::new(mark)),
+        ] {
+            assert!(encode(&packet, Version::V5, &mut BytesMut::new()).is_err(), "{packet:?}");
+        }
+    }
+}
