@@ -179,6 +179,20 @@ async fn a_header_precedes_the_web_socket() {
     assert!(site.told.lock().unwrap().is_empty());
 }
 
+/// The header, and nothing more. The client is served no longer than one without a proxy, so that its end is that of a handshake.
+#[cfg(feature = "websocket")]
+#[tokio::test]
+async fn a_handshake_that_takes_too_long_behind_a_late_header_is_told_as_one() {
+    let site = web_socket_site().await;
+    let mut client = TcpStream::connect(site.server.addresses()[1].address).await.unwrap();
+    sleep(Duration::from_millis(2_500)).await;
+    client.write_all(FORWARDED).await.unwrap();
+    let (_, address) = site.told("NoWebSocket").await;
+    assert_eq!(address, CLIENT.parse().ok());
+    let stats = site.server.stats().await.unwrap();
+    assert_eq!((stats.failed_handshakes, stats.without_connect, stats.connections), (1, 0, 0));
+}
+
 /// A load balancer looks every few seconds whether this is there. It speaks no WebSocket, nor TLS, and no client has failed.
 #[cfg(feature = "websocket")]
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustls::CertificateError;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::acceptor::Accepted;
 use super::client_stream::{ClientStream, Transport};
@@ -28,8 +28,8 @@ use crate::wire::Utf8;
 
 /// Idle time after which the kernel sends TCP keep-alive probes.
 const PROBE_AFTER: Duration = Duration::from_secs(30);
-/// Time limit of the TLS and WebSocket handshakes, with the wait for the first byte and for the [handshake limit](super::handshake_limit). Less
-/// than the session's time limit for CONNECT.
+/// Time limit of all that precedes MQTT, with the wait for the first byte and for the [handshake limit](super::handshake_limit). Less than the
+/// session's time limit for CONNECT, which begins at the same time.
 const HANDSHAKE_IN_TURN_WITHIN: Duration = Duration::from_secs(8);
 /// Time limit of the handshakes without the wait, because a handshake without progress delays others.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(3);
@@ -152,6 +152,7 @@ impl Begun {
         transport: Transport,
         handshakes: &HandshakeLimit,
     ) -> Result<ClientStream, FromPeer> {
+        let until = Instant::now() + HANDSHAKE_IN_TURN_WITHIN;
         let mut is_proxys_own = false;
         if is_forwarded {
             let source = timeout(HANDSHAKE_WITHIN, read_source(&mut self.stream)).await;
@@ -179,7 +180,7 @@ impl Begun {
             let handshake = timeout(HANDSHAKE_WITHIN, shake_hands(stream, tls, transport));
             handshakes.run(address, handshake).await
         };
-        let Ok(Ok(opened)) = timeout(HANDSHAKE_IN_TURN_WITHIN, handshake).await else {
+        let Ok(Ok(opened)) = timeout_at(until, handshake).await else {
             return Err(FromPeer::Failed(first, SLOW.to_owned()));
         };
         let (stream, name) = opened?;
