@@ -94,7 +94,7 @@ impl Acceptor {
                 Ok(accepted) => return accepted,
                 Err(error) => {
                     let now = Instant::now();
-                    self.failed.note(now, &error);
+                    self.failed.note_refused(now, &error);
                     self.again_at = Some(now + ACCEPT_AGAIN);
                 }
             }
@@ -130,7 +130,7 @@ impl Acceptor {
     /// Counts a connection that is closed at the limit, and ends its stream properly.
     pub(super) fn turn_away(&mut self, accepted: &Accepted) {
         end_properly(&accepted.stream);
-        self.turned_away.note(Instant::now(), &AtLimit(self.connections_max));
+        self.turned_away.note_refused(Instant::now(), &AtLimit(self.connections_max));
     }
 
     /// Sets whether there is room for another connection. Without it, new clients wait until ended connections have written their last bytes.
@@ -138,7 +138,14 @@ impl Acceptor {
     pub(super) fn set_room(&mut self, has_room: bool) -> bool {
         let was_paused = std::mem::replace(&mut self.is_paused, !has_room);
         let begins = self.is_paused && !was_paused && !self.doors.is_empty();
-        begins && self.pauses.note(Instant::now(), &NoRoom)
+        let Some(held_back) = begins.then(|| self.pauses.note(Instant::now())).flatten() else {
+            return false;
+        };
+        tracing::warn!(
+            held_back,
+            "new clients wait, because too many do not read the last bytes of connections that have ended"
+        );
+        true
     }
 
     /// Number of connections that could not be accepted so far.
@@ -166,17 +173,6 @@ impl Display for AtLimit {
     }
 }
 
-/// Lack of room beside the limit of connections.
-struct NoRoom;
-
-impl Display for NoRoom {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "new clients wait, because too many do not read the last bytes of connections that have ended",
-        )
-    }
-}
-
 /// Count of connections that could not be accepted, or of pauses of the accept, for one kind of cause.
 #[derive(Debug, Default)]
 struct NotAccepted {
@@ -186,29 +182,35 @@ struct NotAccepted {
 }
 
 impl NotAccepted {
-    /// Counts one more connection at `now`. Returns whether a log line was written.
-    fn note(&mut self, now: Instant, cause: &dyn Display) -> bool {
+    /// Counts one more at `now`. Returns, if a log line is due, how many had none since the last line.
+    fn note(&mut self, now: Instant) -> Option<u64> {
         self.total += 1;
         if self.said_at.is_some_and(|said_at| now < said_at + AGAIN) {
             self.held_back += 1;
-            return false;
+            return None;
         }
         self.said_at = Some(now);
-        let held_back = std::mem::take(&mut self.held_back);
-        tracing::warn!(held_back, "cannot accept a connection: {cause}");
-        true
+        Some(std::mem::take(&mut self.held_back))
+    }
+
+    /// Counts a connection that could not be accepted, and writes the log line if one is due.
+    fn note_refused(&mut self, now: Instant, cause: &dyn Display) {
+        if let Some(held_back) = self.note(now) {
+            tracing::warn!(held_back, "cannot accept a connection: {cause}");
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::log_fields::Fields;
 
     #[test]
     fn each_counts_and_a_line_is_not_repeated_within_a_minute() {
         let (start, mut noted) = (Instant::now(), NotAccepted::default());
         let lines =
-            (0..1_500).filter(|n| noted.note(start + Duration::from_millis(100 * n), &"limit")).count();
+            (0..1_500).filter(|n| noted.note(start + Duration::from_millis(100 * n)).is_some()).count();
         assert_eq!((noted.total, lines), (1_500, 3));
         assert_eq!(AtLimit(4).to_string(), "the limit of 4 connections is reached");
     }
@@ -218,8 +220,16 @@ mod tests {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let door = Door { socket, tls: None, transport: Transport::Plain };
         let mut acceptor = Acceptor::new(vec![door], Proxies::default(), 4);
-        let told = [true, false, false, true, false].map(|has_room| acceptor.set_room(has_room));
+        let fields = Fields::default();
+        let told = tracing::subscriber::with_default(fields.clone(), || {
+            [true, false, false, true, false].map(|has_room| acceptor.set_room(has_room))
+        });
         assert_eq!(told, [false, true, false, false, false]);
+        let lines = fields.take();
+        assert!(
+            lines.contains("message=new clients wait, because ") && lines.lines().count() == 1,
+            "{lines}"
+        );
         assert_eq!((acceptor.pauses.total, acceptor.pauses.held_back, acceptor.not_accepted()), (2, 1, 0));
         acceptor.close();
         assert_eq!([true, false].map(|has_room| acceptor.set_room(has_room)), [false, false], "it stops");
