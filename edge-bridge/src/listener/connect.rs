@@ -19,10 +19,13 @@ impl<I: Ingest> Listener<I> {
             self.refuse_client(now, id, connect, reason);
             return;
         }
-        let assigned = if connect.client_id.is_empty() { Some(self.new_client_id(now, id)) } else { None };
-        let client_id = assigned.clone().unwrap_or_else(|| connect.client_id.detached());
+        let client_id = match self.client_id(connect) {
+            Ok(client_id) => client_id,
+            Err(reason) => return self.refuse_client(now, id, connect, reason),
+        };
         let mut accept = self.terms(connect);
-        accept.assigned_client_id = assigned.filter(|_| connect.version == Version::V5);
+        let is_assigned = connect.client_id.is_empty() && connect.version == Version::V5;
+        accept.assigned_client_id = is_assigned.then(|| client_id.clone());
         // Before anything changes: a client that cannot be told takes no session over.
         if self.connections.get(id).is_some_and(|state| !state.session.can_accept(&accept)) {
             self.refuse_client(now, id, connect, ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
@@ -116,19 +119,6 @@ impl<I: Ingest> Listener<I> {
         let is_certified = certified.is_some();
         let user = certified.or_else(|| user_of(connect).map(Utf8::detached));
         Some(self.clients.add(id, user, is_certified))
-    }
-
-    /// Makes a client identifier for a client that sent none. It contains the wall clock, so that it differs from those made before a restart.
-    fn new_client_id(&self, now: Now, id: ConnectionId) -> Utf8 {
-        let mut n = id.0;
-        loop {
-            let name = format!("auto-{:x}-{n:x}", now.wall_ms);
-            let name = Utf8::try_from(name).unwrap_or_default();
-            if self.clients.key(&name).is_none() {
-                return name;
-            }
-            n += 1;
-        }
     }
 
     fn terms(&self, connect: &Connect) -> Accept {

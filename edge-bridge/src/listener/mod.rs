@@ -26,6 +26,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
+mod assigned_id;
 mod auth;
 mod client;
 mod close;
@@ -125,6 +126,8 @@ pub struct Listener<I> {
     portions: DuePortions,
     sys: SysTopics,
     stats: Stats,
+    /// Source of assigned client identifiers; `None` to assign none.
+    random: Option<assigned_id::Random>,
     /// Number of changes of saved sessions, see [`changes`](Self::changes).
     changes: u64,
     /// Number of QoS 1 and 2 deliveries to connected clients with a saved session, see [`exchanges`](Self::exchanges).
@@ -158,6 +161,7 @@ impl<I: Ingest> Listener<I> {
             portions: DuePortions::default(),
             sys: SysTopics::default(),
             stats: Stats::default(),
+            random: None,
             changes: 0,
             exchanges: 0,
             is_shut_down: false,

@@ -29,6 +29,7 @@ mod parking;
 mod proxy;
 #[cfg(feature = "spool-queue")]
 mod queue_spool;
+mod random;
 mod renewal_watch;
 mod repeats;
 mod request;

@@ -1,14 +1,14 @@
 //! Connections of clients: who may come in, under which name, and what is told of the end.
 
 use bytes::BytesMut;
-use edge_bridge::listener::{Access, Config, Event, Input};
+use edge_bridge::listener::{Access, Config, Event, Input, Listener};
 use edge_bridge::session::Closed;
 use edge_bridge::wire::{
     Connect, Packet, PropertyId, QoS, ReasonCode, Subscription, Value, Version, encode, encoded_len,
 };
 
 use crate::listener_support::*;
-use crate::site;
+use crate::{BOTH, site};
 
 #[test]
 fn connections_are_bounded_and_must_say_connect_in_time() {
@@ -238,16 +238,35 @@ fn a_keep_alive_below_ours_is_in_force_for_those_alone_who_are_told() {
 }
 
 #[test]
-fn a_client_without_a_name_gets_one() {
+fn a_client_without_a_name_gets_a_random_one() {
     let mut site = site();
-    let (_, ack) = site.connect(connect("", Version::V5));
-    let name = ack.properties.utf8(PropertyId::AssignedClientIdentifier).unwrap();
-    assert!(!name.is_empty());
-    let (_, ack) = site.connect(connect("", Version::V5));
-    assert_ne!(ack.properties.utf8(PropertyId::AssignedClientIdentifier), Some(name));
+    let mut drawn = [u128::MAX - 5, 7, 8, 7].into_iter();
+    site.listener = site.listener.with_random(move || drawn.next());
+    for name in ["auto-fffffffffffffffffffffffffffffffa", "auto-00000000000000000000000000000007"] {
+        let (_, ack) = site.connect(connect("", Version::V5));
+        assert_eq!(ack.properties.utf8(PropertyId::AssignedClientIdentifier), Some(text(name)));
+    }
     let (_, ack) = site.connect(connect("", Version::V311));
     assert_eq!(ack.reason, ReasonCode::SUCCESS);
     assert_eq!(site.listener.stats().sessions, 3);
+    // A number that was drawn before, and none: nobody gets another's session.
+    for _ in 0..2 {
+        let (_, ack) = site.connect(connect("", Version::V5));
+        assert_eq!(ack.reason, ReasonCode::SERVER_UNAVAILABLE);
+        assert_eq!(site.listener.stats().sessions, 3);
+    }
+}
+
+/// A name that a stranger could guess is worse than none.
+#[test]
+fn a_listener_without_random_numbers_assigns_no_name() {
+    for version in BOTH {
+        let mut site = site();
+        site.listener = Listener::new(Config::default(), Script::default());
+        let (_, ack) = site.connect(connect("", version));
+        assert_eq!(ack.reason, ReasonCode::CLIENT_IDENTIFIER_NOT_VALID, "{version:?}");
+        assert_eq!(site.listener.stats().sessions, 0);
+    }
 }
 
 #[test]

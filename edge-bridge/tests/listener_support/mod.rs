@@ -108,10 +108,16 @@ pub struct Site {
 /// Bytes that are read at a time at most, as by the shell where there are many connections.
 const READ_MAX: usize = 8 * 1024;
 
+/// Numbers for assigned client identifiers, each once.
+fn numbers() -> impl FnMut() -> Option<u128> + Send + 'static {
+    let mut numbers = 0..;
+    move || numbers.next()
+}
+
 impl Site {
     pub fn new(config: Config) -> Self {
         Self {
-            listener: Listener::new(config, Script::default()),
+            listener: Listener::new(config, Script::default()).with_random(numbers()),
             now: Now { up_ms: 1_000, wall_ms: 1_700_000_000_000 },
             stored: Vec::new(),
             commits: 0,

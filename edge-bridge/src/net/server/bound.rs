@@ -17,6 +17,7 @@ use super::websocket::WebSocketRules;
 use super::{Clock, Server, ServerBuilder, ServerTls};
 use crate::ingest::Ingest;
 use crate::listener::Listener;
+use crate::net::random::random_u128;
 
 /// Most connections that wait to be accepted; the system may have a lower limit (`net.core.somaxconn`). A connect beyond it is repeated after a second,
 /// so it has room for the clients of a plant that come at once, as after an outage.
@@ -112,7 +113,8 @@ impl Bound {
         let (commands, commanded) = mpsc::channel(64);
         let settings = self.settings;
         let connections_max = settings.config.max_connections;
-        let mut listener = Listener::new(settings.config, ingest).with_access(settings.access);
+        let listener = Listener::new(settings.config, ingest).with_access(settings.access);
+        let mut listener = listener.with_random(random_u128);
         if let Some(on_publish) = settings.on_publish {
             listener = listener.with_on_publish(on_publish);
         }
@@ -129,10 +131,12 @@ impl Bound {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::net::TcpStream;
     use std::time::Duration;
 
-    use super::bind;
+    use super::{bind, mpsc};
+    use crate::listener::Event;
     use crate::net::Server;
 
     #[tokio::test]
@@ -148,6 +152,27 @@ mod tests {
         let taken = server.addresses()[2].address;
         let refused = several().listen(taken).start_observer("127.0.0.1:0", |_, _| ()).await.unwrap_err();
         assert!(refused.to_string().starts_with(&format!("{taken}: ")), "{refused}");
+    }
+
+    /// Of two clients that send none and come one after the other: neither can guess the other's.
+    #[tokio::test]
+    async fn assigned_client_identifiers_have_nothing_in_common() {
+        let (tell, mut told) = mpsc::channel(2);
+        let on_event = move |event: &Event, _| {
+            if let Event::Connected { client, .. } = event {
+                tell.try_send(client.to_string()).unwrap();
+            }
+        };
+        let server =
+            Server::builder().on_event(on_event).start_observer("127.0.0.1:0", |_, _| ()).await.unwrap();
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            let mut client = TcpStream::connect(server.local_addr()).unwrap();
+            client.write_all(b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x00").unwrap();
+            ids.push(told.recv().await.unwrap());
+        }
+        let in_common = ids[0].bytes().zip(ids[1].bytes()).filter(|(one, other)| one == other).count();
+        assert!(ids[0].len() == 37 && in_common < 20, "{ids:?}");
     }
 
     /// Nobody accepts meanwhile: a server has one thread, which may be busy.
