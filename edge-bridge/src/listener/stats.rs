@@ -53,7 +53,7 @@ pub struct Stats {
     /// Connections that ended because their client began a packet, and did not complete it in time.
     pub unfinished: u64,
     /// Connections that ended because their client did not read its answers, and so was not read, for one and a half keep alives.
-    pub unread: u64,
+    pub answers_unread: u64,
     /// Connections that ended because no CONNECT came in time, behind the handshakes of TLS and WebSocket.
     pub without_connect: u64,
     /// Connections that ended because their client, or another one under its identifier, connected again.
@@ -112,7 +112,7 @@ impl Stats {
             Closed::Violation(_) => &mut self.violations,
             Closed::KeepAlive => &mut self.silent,
             Closed::UnfinishedPacket => &mut self.unfinished,
-            Closed::AnswersUnread => &mut self.unread,
+            Closed::AnswersUnread => &mut self.answers_unread,
             Closed::Handshake => &mut self.without_connect,
             Closed::Transport if is_client => &mut self.lost,
             Closed::Peer { reason, .. } if reason.is_error() => &mut self.peer_errors,

@@ -85,7 +85,7 @@ fn a_packet_that_is_begun_has_to_be_complete_in_time_whatever_the_keep_alive_is(
 fn ends_are_counted_by_their_cause() {
     let counts = |site: &Site| {
         let stats = site.listener.stats();
-        [stats.silent, stats.unfinished, stats.unread, stats.without_connect]
+        [stats.silent, stats.unfinished, stats.answers_unread, stats.without_connect]
     };
     let mut site = site();
     let brief = |name: &str| Connect { keep_alive_s: 10, ..connect(name, Version::V5) };

@@ -34,7 +34,7 @@ fn counts(stats: &Stats) -> [u64; 12] {
     [
         stats.silent,
         stats.unfinished,
-        stats.unread,
+        stats.answers_unread,
         stats.without_connect,
         stats.violations,
         stats.taken_over,

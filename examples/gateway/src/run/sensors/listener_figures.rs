@@ -79,7 +79,7 @@ fn ends_by_reason(stats: &Stats) -> [(&'static str, u64); 12] {
     [
         ("silent", stats.silent),
         ("unfinished", stats.unfinished),
-        ("unread", stats.unread),
+        ("unread", stats.answers_unread),
         ("no_handshake", stats.failed_handshakes),
         ("no_connect", stats.without_connect),
         ("protocol", stats.violations),
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn each_end_has_its_reason() {
         let mut stats = Stats::default();
-        (stats.silent, stats.unfinished, stats.unread) = (1, 2, 3);
+        (stats.silent, stats.unfinished, stats.answers_unread) = (1, 2, 3);
         (stats.without_connect, stats.violations, stats.failed_handshakes) = (4, 5, 6);
         (stats.taken_over, stats.asked_back, stats.closed_at_topic) = (7, 8, 9);
         (stats.unanswerable, stats.peer_errors, stats.lost) = (10, 11, 12);
