@@ -18,6 +18,7 @@ struct Open {
     delivered: u32,
     sent: u32,
     dropped: u32,
+    written: u32,
     /// Set if the first acknowledgement settles the message.
     one_is_enough: bool,
 }
@@ -35,6 +36,13 @@ impl DeliveryTracking {
     pub(super) fn add(&mut self, id: Option<PublishId>) {
         if let Some(open) = id.and_then(|id| self.open.get_mut(&id)) {
             open.waiting += 1;
+        }
+    }
+
+    /// Counts a copy that was written to a connection for the first time: from then on its client may have it.
+    pub(super) fn written(&mut self, id: Option<PublishId>) {
+        if let Some(open) = id.and_then(|id| self.open.get_mut(&id)) {
+            open.written += 1;
         }
     }
 
@@ -83,9 +91,9 @@ impl DeliveryTracking {
         count(open);
         open.waiting -= 1;
         if open.waiting == 0 {
-            let Open { delivered, sent, dropped, .. } = *open;
+            let Open { delivered, sent, dropped, written, .. } = *open;
             self.open.remove(&id);
-            self.settled.push_back(Settled { publish: id, delivered, sent, dropped });
+            self.settled.push_back(Settled { publish: id, delivered, sent, dropped, written });
         }
     }
 }
@@ -100,11 +108,15 @@ mod tests {
         let id = tracking.begin(false);
         tracking.add(Some(id));
         tracking.add(Some(id));
+        tracking.written(Some(id));
         tracking.acknowledged(Some(id));
         tracking.end(id);
         assert_eq!(tracking.pop(), None);
         tracking.dropped(Some(id));
-        assert_eq!(tracking.pop(), Some(Settled { publish: id, delivered: 1, sent: 0, dropped: 1 }));
+        assert_eq!(
+            tracking.pop(),
+            Some(Settled { publish: id, delivered: 1, sent: 0, dropped: 1, written: 1 })
+        );
         tracking.acknowledged(Some(id));
         assert_eq!(tracking.pop(), None);
     }
@@ -115,11 +127,15 @@ mod tests {
         let id = tracking.begin(true);
         (0..4).for_each(|_| tracking.add(Some(id)));
         tracking.end(id);
+        (0..2).for_each(|_| tracking.written(Some(id)));
         tracking.sent(Some(id));
         tracking.dropped(Some(id));
         assert_eq!(tracking.pop(), None, "nobody has acknowledged it");
         tracking.acknowledged(Some(id));
-        assert_eq!(tracking.pop(), Some(Settled { publish: id, delivered: 2, sent: 1, dropped: 1 }));
+        assert_eq!(
+            tracking.pop(),
+            Some(Settled { publish: id, delivered: 2, sent: 1, dropped: 1, written: 2 })
+        );
         tracking.acknowledged(Some(id));
         assert_eq!(tracking.pop(), None, "once");
     }

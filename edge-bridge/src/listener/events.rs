@@ -96,6 +96,9 @@ pub struct Settled {
     /// Number of clients that did not get the message, because it expired, exceeded their Maximum Packet Size, was evicted from a full queue, their
     /// session ended, or they refused it.
     pub dropped: u32,
+    /// Number of copies that were written to a connection, at any QoS, so that a client may have got them. 0: certainly nobody has the message, and it
+    /// may be published again.
+    pub written: u32,
 }
 
 /// Event for the operator.

@@ -128,6 +128,7 @@ impl<I: Ingest> Listener<I> {
             match state.session.publish(now_ms, delivery.tag.token(), &delivery.message.packet(now_ms)) {
                 Ok(()) => {
                     self.stats.sent += 1;
+                    self.tracking.written(delivery.tag.origin);
                     if delivery.message.publish.qos == QoS::AtMostOnce {
                         self.tracking.sent(delivery.tag.origin);
                     }

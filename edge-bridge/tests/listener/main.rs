@@ -43,6 +43,7 @@ mod turns;
 mod versions;
 mod waiting;
 mod wills;
+mod written_copies;
 
 use edge_bridge::listener::Config;
 use edge_bridge::wire::{PropertyId, Version};

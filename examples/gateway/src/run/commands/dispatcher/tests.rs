@@ -107,11 +107,11 @@ impl Bench {
     }
 }
 
-/// A `PublishId` has no other source.
+/// Of copies that were written. A `PublishId` has no other source.
 pub(super) fn settled(delivered: u32, dropped: u32) -> Settled {
     let publish = Listener::new(Config::default(), NoIngest)
         .publish(edge_bridge::ingest::Now::default(), &command("a", ""));
-    Settled { publish, delivered, sent: 0, dropped }
+    Settled { publish, delivered, sent: 0, dropped, written: delivered + dropped }
 }
 
 struct NoIngest;
