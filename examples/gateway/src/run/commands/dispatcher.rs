@@ -178,7 +178,8 @@ impl Dispatcher {
         let Some(command) = self.commands.get_mut(&ticket).filter(is_given) else { return };
         let topic = command.publish.as_ref().map(|publish| publish.topic.clone());
         let acknowledged = settled.delivered.saturating_sub(settled.sent);
-        command.was_given |= settled.sent > 0 || settled.dropped > 0;
+        // What was dropped without having been written, as from a session that ended, nobody has.
+        command.was_given |= settled.written > 0;
         // A second attempt may be a second time for who has it: at most once there is none, and none where only QoS 0 is asked for.
         let is_only_sent = settled.sent > 0 && settled.dropped == 0;
         let is_final = command.was_given && (command.is_kept || is_only_sent);
@@ -189,6 +190,9 @@ impl Dispatcher {
         } else {
             command.phase = Phase::Waiting { next_ms: now_ms + AGAIN_MS };
             command.alone_ms.get_or_insert(now_ms);
+            if self.is_stopping {
+                return self.stop();
+            }
         }
         if let Some(topic) = topic {
             self.shorten_if_stuck(&topic, now_ms, wall_ms);

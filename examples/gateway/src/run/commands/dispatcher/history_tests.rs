@@ -1,5 +1,5 @@
-//! Random histories in virtual time: a hub with a session, a gateway that is killed and whose disk refuses, local clients that come, go,
-//! and are slow, and loops, which obey, refuse, or do not say; and a wall clock that is set. Each command is given at most once or at least
+//! Random histories in virtual time: a hub with a session, a gateway that is killed and whose disk refuses, local clients that come, go, leave their
+//! sessions, and are slow, and loops, which obey, refuse, or do not say; and a wall clock that is set. Each command is given at most once or at least
 //! once, by its rule. Promise 10.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,15 +8,16 @@ use edge_bridge::Row;
 use outage_drill::Rng;
 
 use super::super::testing::rule;
-use super::tests::settled;
 use super::*;
 
 mod hub;
 mod judge;
 mod planted;
+mod valve;
 use hub::AtHub;
 use judge::Broken;
 use planted::Bug;
+use valve::{Given, Valve};
 
 const WALL: i64 = 1_700_000_000_000;
 const DAY_MS: i64 = 86_400_000;
@@ -40,8 +41,7 @@ struct World {
     disk: String,
     unsynced: Vec<(Option<Ticket>, Record)>,
     answering: Vec<(Ticket, Box<Row>)>,
-    /// With whether somebody obeyed it this time.
-    given: Vec<(Ticket, u64, bool)>,
+    given: Vec<Given>,
     /// Ends of the commands that loops have.
     decided: BTreeMap<Ticket, Option<Result<(), String>>>,
     /// Each end, and the run of the gateway that told it.
@@ -57,7 +57,7 @@ struct World {
     /// The hub drops what expires while the gateway is down.
     drops_expired: bool,
     dropped: BTreeSet<u64>,
-    is_subscribed: bool,
+    valve: Valve,
     /// Those of the second topic, which are for loops, and those that have come.
     others: BTreeSet<u64>,
     arrived: BTreeSet<u64>,
@@ -114,7 +114,7 @@ impl World {
             // Bugs of the ledger would leave commands without an answer first, and are to be convicted by what they do to a valve.
             drops_expired: bug.is_none() && seed.is_multiple_of(2),
             dropped: BTreeSet::new(),
-            is_subscribed: true,
+            valve: Valve::Subscribed,
             others: BTreeSet::new(),
             arrived: BTreeSet::new(),
             told: BTreeMap::new(),
@@ -173,62 +173,8 @@ impl World {
         }
     }
 
-    /// A client that is there has it, and obeys at once, as does a loop that does not refuse.
-    fn give(&mut self, ticket: Ticket, publish: &Publish) {
-        let id = id_of(publish);
-        let mut obeys = self.is_subscribed;
-        if self.others.contains(&id) {
-            // The same whenever it gets it.
-            let end = match id % 6 {
-                0 => None,
-                1 => Some(Err("a reason".to_owned())),
-                _ => Some(Ok(())),
-            };
-            obeys = end.as_ref().map_or(id.is_multiple_of(4), Result::is_ok);
-            self.decided.insert(ticket, end);
-        }
-        self.given.push((ticket, id, obeys));
-        if obeys {
-            let is_again = self.was_obeyed(id) && !self.again.remove(&id);
-            self.twice = self.twice.or(is_again.then_some(id));
-            self.obeyed.push((id, self.restarts));
-            // The hub's seconds and ours are begun ones.
-            let is_late = self.expires_ms.get(&id).is_none_or(|expires_ms| expires_ms + 1_000 < self.now_ms);
-            self.late = self.late.or(is_late.then_some(id));
-        }
-        if self.bug == Some(Bug::AcknowledgedWhenGiven) && self.repeatable.contains(&id) {
-            self.hub.remove(&id);
-        }
-    }
-
     fn was_obeyed(&self, id: u64) -> bool {
         self.obeyed.iter().any(|(one, _)| *one == id)
-    }
-
-    fn settle_one(&mut self) {
-        if self.given.is_empty() {
-            return;
-        }
-        let at = usize::try_from(self.below(self.given.len() as u64)).unwrap();
-        let (ticket, id, is_obeyed) = self.given.swap_remove(at);
-        if let Some(mut end) = self.decided.remove(&ticket) {
-            if self.bug == Some(Bug::SilenceIsRefusal) {
-                end = end.or_else(|| Some(Err("nothing heard".to_owned())));
-            }
-            return self.dispatcher.decided(self.clock(), self.wall(), ticket, end);
-        }
-        let is_silent = self.one_in(6);
-        let (delivered, dropped) = match is_obeyed {
-            false => (0, 0),
-            true if is_silent => {
-                // Without its PUBACK it is given again until its time is over.
-                self.again.extend(self.repeatable.contains(&id).then_some(id));
-                (0, 1)
-            }
-            true if self.bug == Some(Bug::AcknowledgementLost) => (0, 1),
-            true => (1, 0),
-        };
-        self.dispatcher.settled(self.clock(), self.wall(), ticket, settled(delivered, dropped));
     }
 
     fn sync(&mut self, takes: bool) {
@@ -304,7 +250,10 @@ impl World {
             4..=6 => self.sync(true),
             7 if self.one_in(8) => self.sync(false),
             8..=9 => self.answers_are_safe(),
-            10 => self.is_subscribed = !self.one_in(3),
+            10 => {
+                let any = [Valve::Gone, Valve::Away, Valve::Subscribed, Valve::Subscribed];
+                self.valve = any[usize::try_from(self.below(4)).unwrap()];
+            }
             11 if self.one_in(3) => self.kill(),
             12 if self.one_in(3) => self.stop(),
             13 if self.one_in(3) => self.connect(),
@@ -325,8 +274,8 @@ impl World {
     }
 
     fn rest(&mut self) {
-        self.is_subscribed = true;
         for _ in 0..200 {
+            self.valve = Valve::Subscribed;
             self.now_ms += 500;
             self.deliver(|at_hub| !at_hub.sent);
             self.dispatcher.tick(self.clock(), self.wall());

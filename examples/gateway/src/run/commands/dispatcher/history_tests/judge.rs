@@ -22,7 +22,7 @@ pub(super) enum Broken {
     NoAnswer(u64),
     NotAcknowledged(u64),
     OutOfOrder(u64),
-    /// No more given, although nobody acknowledged it and it had time.
+    /// No more given, although it had time, and nobody acknowledged it, or had it where it is given at most once.
     GivenUp(u64),
 }
 
@@ -93,13 +93,15 @@ impl World {
         if is_untold { Err(Broken::NoAnswer(id)) } else { Ok(()) }
     }
 
-    /// At least once, what a client did not acknowledge is given again until its expiry is over.
+    /// What was sent to nobody is given until its expiry is over; at least once also what a client did not acknowledge.
     pub(super) fn see_early_end(&mut self, row: &Row) {
         let (id, end) = end_in(row);
-        let is_of_client = self.repeatable.contains(&id) && !self.others.contains(&id);
+        let is_to_be_given = self.repeatable.contains(&id) || !self.was_obeyed(id);
+        let is_of_client = is_to_be_given && !self.others.contains(&id);
         // Copies seem up to three seconds older than they are.
         let has_time = |at_hub: &AtHub| at_hub.expires_ms > self.now_ms + 3_000;
-        let is_early = end == "not-acknowledged" && is_of_client && self.hub.get(&id).is_some_and(has_time);
+        let is_end = ["not-acknowledged", "nobody"].contains(&end.as_str());
+        let is_early = is_end && is_of_client && self.hub.get(&id).is_some_and(has_time);
         // A clock that steps ends commands early, too: what convicts it is that others are late.
         let is_judged = self.bug != Some(Bug::DeadlinesByWallClock);
         self.given_up = self.given_up.or((is_early && is_judged).then_some(id));

@@ -34,6 +34,10 @@ pub(super) enum Bug {
     AcknowledgedWhenGiven,
     /// Clients' PUBACKs do not count, so that what they have is given once more.
     AcknowledgementLost,
+    /// What waited in the session of a client that was away, and was sent to nobody, counts as sent.
+    WaitingIsWritten,
+    /// What a client has without its PUBACK counts as sent to nobody.
+    WrittenIsWaiting,
 }
 
 #[test]
@@ -56,5 +60,7 @@ fn each_planted_bug_breaks_its_rule() {
     convicted(Bug::DeadlinesByWallClock, |broken| matches!(broken, Broken::ObeyedLate(_)));
     convicted(Bug::AcknowledgedWhenGiven, |broken| matches!(broken, Broken::NoAnswer(_)));
     convicted(Bug::AcknowledgementLost, |broken| matches!(broken, Broken::ObeyedTwice(_)));
+    convicted(Bug::WaitingIsWritten, |broken| matches!(broken, Broken::GivenUp(_)));
+    convicted(Bug::WrittenIsWaiting, |broken| matches!(broken, Broken::ObeyedTwice(_)));
     convicted(Bug::SilenceIsRefusal, |broken| matches!(broken, Broken::ObeyedAndRefused(_)));
 }

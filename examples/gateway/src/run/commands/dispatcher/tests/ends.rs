@@ -43,6 +43,47 @@ fn promise_10_what_a_client_did_not_acknowledge_waits_for_one_until_its_expiry()
     assert_eq!(bench.answers[0].1["result"], "delivered");
 }
 
+/// At most once: it waited in the session of a client that is away, which ended. It is given to whoever comes within its expiry.
+#[test]
+fn promise_10_what_was_sent_to_nobody_is_given_to_who_comes_next() {
+    let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
+    let sent_to_nobody = || Settled { written: 0, ..settled(0, 2) };
+    let ticket = bench.arrive(&expiring("c/a", "x", 9));
+    let late = bench.arrive(&expiring("c/b", "y", 3));
+    for ticket in [ticket, late] {
+        bench.dispatcher.settled(bench.now_ms, WALL, ticket, sent_to_nobody());
+    }
+    bench.pass(AGAIN_MS);
+    assert_eq!((bench.topics_given(), bench.answers.len()), (vec!["l/a", "l/b", "l/a", "l/b"], 0));
+    bench.settle(ticket, 1, 0);
+    bench.now_ms += 2_000;
+    bench.dispatcher.settled(bench.now_ms, WALL, late, sent_to_nobody());
+    bench.work(true);
+    assert_eq!(
+        (bench.reason_of(ticket), bench.reason_of(late)),
+        ("delivered".to_owned(), "nobody".to_owned())
+    );
+    let starts = bench.kept.iter().filter(|record| matches!(record.change, Change::Started(_)));
+    assert_eq!(starts.count(), 2, "once each");
+}
+
+/// The listener ends sessions when it stops.
+#[test]
+fn what_turns_out_while_the_gateway_stops_to_be_sent_to_nobody_comes_again() {
+    let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
+    let [nobodys, sent] = ["1", "2"].map(|id| bench.arrive(&expiring(&format!("c/{id}"), id, 9)));
+    bench.dispatcher.stop();
+    let dropped = Settled { written: 0, ..settled(0, 1) };
+    bench.dispatcher.settled(bench.now_ms, WALL, nobodys, dropped);
+    bench.work(true);
+    bench.settle(sent, 0, 1);
+    let mut next = bench.next_run();
+    assert_eq!(next.ids_answered(), [""; 0], "nobody's is unknown, the other has its end");
+    next.arrive(&expiring("c/1", "1", 8));
+    next.arrive(&expiring("c/2", "2", 8));
+    assert_eq!(next.topics_given(), ["l/1"]);
+}
+
 /// A loop obeys, refuses with its reason, or does not say: then it may have obeyed. The next command of the topic goes after each, and a copy of
 /// none is given again.
 #[test]
