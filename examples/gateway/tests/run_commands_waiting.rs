@@ -6,9 +6,12 @@
     missing_docs,
     reason = "test code"
 )]
-//! Commands that wait. If the session in which one waits ends, it is for who subscribes next, unless it was sent before.
+//! Commands that wait. If the session in which one waits ends, it is for who subscribes next, unless it was sent before. At a clean stop the hub keeps
+//! those that nobody had.
 
 mod support;
+
+use std::fs;
 
 use support::commands::{LocalClient, Plant, leave_session};
 use support::wait_until;
@@ -55,4 +58,19 @@ fn promise_10_a_command_that_was_sent_before_its_session_ended_is_given_once_mor
         assert_eq!((answer.reason.as_str(), back.payloads()), (end, got), "{tables}");
         assert_eq!((plant.left_at_hub(), plant.answers.all().len()), (0, 2));
     }
+}
+
+/// Commands without a PUBACK that are let go while the link is up have it break off its connection, so that the hub sends them again.
+#[test]
+fn promise_10_a_clean_stop_asks_the_hub_for_no_command_again() {
+    let mut plant = Plant::start(AT_MOST_ONCE);
+    // The other one has its end, and its PUBACK comes behind that of the first.
+    commanded(&plant);
+    assert!(plant.gateway.terminate().0.success());
+    let log = || fs::read_to_string(plant.hub.log_path()).unwrap();
+    let is_over = || log().rsplit(" as g (p5").next().unwrap().contains(": Client g ");
+    wait_until("the hub has seen its end", 20, is_over);
+    let count = |part: &str| log().matches(part).count();
+    let connections = (count(" as g (p5"), count("Received DISCONNECT from g"));
+    assert_eq!((connections, count("Sending PUBLISH to g (")), ((1, 1), 2), "{}", log());
 }
