@@ -4,6 +4,7 @@ use edge_bridge::escape::Escaped;
 use edge_bridge::wire::ReasonCode;
 
 use crate::run::hub::hub_refusals::RefusedAnswers;
+use crate::run::status::outputs::units::duration;
 use crate::run::status::snapshot::Level;
 use crate::run::status::snapshot::facts::Facts;
 
@@ -18,8 +19,12 @@ pub(super) fn refused_answers(needs: &mut Needs, facts: &Facts, refused: &[Refus
     let (reason, topic) = (first.reason, Escaped(&first.topic));
     let others = refused.len() - 1;
     let more = if others == 0 { String::new() } else { format!(", and on {others} more") };
-    let text =
-        format!("The hub refuses answers to commands on \"{topic}\"{more}: {reason}. They are dropped.");
+    // In minutes, because the page is loaded anew with each change of a need.
+    let minutes = first.since_s / 60;
+    let since = if minutes == 0 { String::new() } else { format!(", for {}", duration(minutes * 60)) };
+    let text = format!(
+        "The hub refuses answers to commands on \"{topic}\"{more}: {reason}{since}. They are dropped."
+    );
     let client = &facts.client_id;
     let remedy = match reason {
         ReasonCode::NOT_AUTHORIZED => format!("Let client {client} publish to \"{topic}\" at the hub"),

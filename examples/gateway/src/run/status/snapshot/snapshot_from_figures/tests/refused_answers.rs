@@ -28,11 +28,17 @@ fn a_topic_of_answers_that_the_hub_denies_is_named_with_the_remedy() {
     assert_eq!((need.id.as_str(), need.level), ("answers", Level::Act));
     assert_eq!(
         need.text,
-        "The hub refuses answers to commands on \"edge/answers/site7\": 0x87 Not authorized. They are dropped."
+        "The hub refuses answers to commands on \"edge/answers/site7\": 0x87 Not authorized, for 2 h. They are dropped."
     );
     for part in ["Let client site7 publish to \"edge/answers/site7\" at the hub", "`answers` of [[command]]"]
     {
         assert!(need.action.contains(part), "{}", need.action);
+    }
+    for (since_s, since) in
+        [(59, "authorized. They"), (119, ", for 1 min. They"), (9_059, ", for 2 h 30 min.")]
+    {
+        let need = told(&[("edge/answers/site7", denied, since_s)]).unwrap();
+        assert!(need.text.contains(since), "{}", need.text);
     }
     let quota = told(&[("edge/answers/site7", ReasonCode::QUOTA_EXCEEDED, 60)]).unwrap();
     assert!(quota.text.contains("0x97") && !quota.action.contains("publish to"), "{quota:?}");
