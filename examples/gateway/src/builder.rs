@@ -166,8 +166,8 @@ impl Builder {
     /// [`Status::reason`](crate::Status::reason) has the cause.
     ///
     /// # Errors
-    /// Settings are wrong or contradict each other; an empty path; an address that cannot be bound; a directory that is in use; no tokio runtime, or one
-    /// without timers or I/O.
+    /// Settings are wrong or contradict each other; an empty path; an address that cannot be bound; a directory that is in use; a queue that has
+    /// messages in other lanes ([`Error::QueueLanes`]) or another key ([`Error::QueueKey`]); no tokio runtime, or one without timers or I/O.
     pub async fn start(self, state: impl Into<PathBuf>) -> Result<Gateway, Error> {
         let (config, mut parts) = self.checked()?;
         let ((tell, told), (stop, stopped), state) = (oneshot::channel(), oneshot::channel(), state.into());

@@ -13,6 +13,10 @@ pub enum Error {
     /// A reload cannot apply the change, which is valid: what was in force goes on, until the gateway is stopped and started with the new settings.
     /// Only [`Gateway::reload`](crate::Gateway::reload) has this error.
     NeedsRestart(String),
+    /// Messages wait in the queue, and `[queue] lanes` names other lanes than theirs: exit code 2. The queue stays as it is.
+    QueueLanes(String),
+    /// The queue has another key than `[queue] key_file`, or one of both has none: exit code 1. The queue stays as it is.
+    QueueKey(String),
     /// A failure that may not come again at a later start, or a reload that a start would make a loss: exit code 1.
     Failed(String),
 }
@@ -20,8 +24,8 @@ pub enum Error {
 impl Error {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Configuration(_) | Self::NeedsRestart(_) => 2,
-            Self::Failed(_) => 1,
+            Self::Configuration(_) | Self::NeedsRestart(_) | Self::QueueLanes(_) => 2,
+            Self::QueueKey(_) | Self::Failed(_) => 1,
         }
     }
 }
@@ -31,7 +35,11 @@ impl std::error::Error for Error {}
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Configuration(what) | Self::NeedsRestart(what) | Self::Failed(what) => f.write_str(what),
+            Self::Configuration(what)
+            | Self::NeedsRestart(what)
+            | Self::QueueLanes(what)
+            | Self::QueueKey(what)
+            | Self::Failed(what) => f.write_str(what),
         }
     }
 }

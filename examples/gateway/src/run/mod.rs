@@ -47,7 +47,6 @@ pub use error::Error;
 pub(crate) use error::RunError;
 pub(crate) use filters::readings::{NAME_BYTES_MAX, UNIT_BYTES_MAX};
 pub(crate) use local_control::alarm_commands::dispatcher::CHANGES_BYTES_MAX as ALARM_CHANGES_BYTES_MAX;
-use queue::{lane_names, store};
 use replaced_parts::Parts;
 use signals::Signals;
 pub(crate) use start_and_stop::{run as run_until, wall_clock};
@@ -134,12 +133,12 @@ pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
 
 /// Returns the refusal of a configuration that did not start, with the remedy for what the queue does not take. `sources`: files of the configuration.
 fn refusal(error: &RunError, sources: &Sources) -> Refusal {
-    if lane_names::are_refused(error) {
-        Refusal::unfit(&Unfit::Lanes, sources)
-    } else if store::key_is_refused(error) {
-        Refusal::unfit(&Unfit::QueueKey, sources)
-    } else {
-        Refusal::no_start(&error.to_string())
+    match error {
+        RunError::QueueLanes(_) => Refusal::unfit(&Unfit::Lanes, sources),
+        RunError::QueueKey(_) => Refusal::unfit(&Unfit::QueueKey, sources),
+        RunError::Configuration(_) | RunError::NeedsRestart(_) | RunError::Failed(_) => {
+            Refusal::no_start(&error.to_string())
+        }
     }
 }
 

@@ -45,26 +45,18 @@ pub(crate) fn of_note(note: &[u8]) -> Option<Vec<String>> {
     serde_json::from_slice(note.get(..BYTES_MAX as usize).unwrap_or(note)).ok()
 }
 
-/// Beginning of the error of [`check`].
-const KEY: &str = "queue.lanes: ";
-
-/// Returns whether this is the error of [`check`].
-pub(in crate::run) fn are_refused(error: &RunError) -> bool {
-    matches!(error, RunError::Configuration(why) if why.starts_with(KEY))
-}
-
 /// Checks that no message waits in the lanes if their names changed.
 ///
 /// # Errors
-/// Messages wait; the text names both lists.
+/// [`RunError::QueueLanes`]: messages wait; the text names both lists.
 pub(in crate::run) fn check(kept: &[String], names: &[String], waiting: u64) -> Result<(), RunError> {
     if waiting == 0 {
         return Ok(());
     }
     let waiting =
         if waiting == 1 { "1 message waits".to_owned() } else { format!("{waiting} messages wait") };
-    Err(RunError::Configuration(format!(
-        "{KEY}{waiting} in the lanes {kept:?}, which go by their places: start with these, let the queue drain, then change them to {names:?}"
+    Err(RunError::QueueLanes(format!(
+        "queue.lanes: {waiting} in the lanes {kept:?}, which go by their places: start with these, let the queue drain, then change them to {names:?}"
     )))
 }
 
@@ -96,9 +88,9 @@ mod tests {
         assert_eq!(others(dir.path(), &two).unwrap(), None);
         for changed in [&three, &names(&["alarm", "other"]), &names(&["telemetry"])] {
             assert_eq!(others(dir.path(), changed).unwrap(), Some(two.clone()));
-            let error = check(&two, changed, 7).unwrap_err().to_string();
-            assert!(error.starts_with("queue.lanes: 7 messages wait in the lanes [\"alarm\", "), "{error}");
-            assert!(are_refused(&check(&two, changed, 1).unwrap_err()));
+            let error = check(&two, changed, 7).unwrap_err();
+            let said = "queue.lanes: 7 messages wait in the lanes [\"alarm\", ";
+            assert!(matches!(&error, RunError::QueueLanes(why) if why.starts_with(said)), "{error:?}");
             check(&two, changed, 0).unwrap();
         }
         keep(dir.path(), &three).unwrap();

@@ -56,7 +56,8 @@ pub(crate) async fn open(
         }
         error @ (OpenError::KeyMissing | OpenError::WrongKey | OpenError::NotEncrypted) => {
             let error = with_key(&error, settings.queue.key.as_ref());
-            NotOpened::ForGood(RunError::Failed(format!("{KEY}the queue in {}: {error}", state.display())))
+            let error = format!("queue.key_file: the queue in {}: {error}", state.display());
+            NotOpened::ForGood(RunError::QueueKey(error))
         }
         // Without the bytes that are free, which change: the same cause is said once an hour.
         OpenError::NoSpace { needed, lower: Some(key), .. } => {
@@ -75,14 +76,6 @@ pub(crate) async fn open(
             Err(NotOpened::ForNow(error.to_string()))
         }
     }
-}
-
-/// Beginning of the error of a queue that has another key.
-const KEY: &str = "queue.key_file: ";
-
-/// Returns whether this is the error of a queue that has another key than the configuration, or one of both has none.
-pub(in crate::run) fn key_is_refused(error: &RunError) -> bool {
-    matches!(error, RunError::Failed(why) if why.starts_with(KEY))
 }
 
 /// Returns the queue's error in words, with the file of the key that does not fit, and its place in the configuration.
@@ -262,8 +255,8 @@ mod tests {
             ),
         ] {
             match open(state, &settings, Arc::default()).await.map(drop) {
-                Err(NotOpened::ForGood(error)) => {
-                    assert!(error.to_string().ends_with(&said) && key_is_refused(&error), "{error}");
+                Err(NotOpened::ForGood(RunError::QueueKey(error))) => {
+                    assert!(error.ends_with(&said), "{error}");
                 }
                 other => panic!("{other:?}"),
             }
