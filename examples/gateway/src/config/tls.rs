@@ -2,6 +2,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "dates are those of this machine's clock")]
 
+mod unfit_for_clients;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -9,12 +11,13 @@ use edge_bridge::Tls;
 use edge_bridge::net::{
     CertificateProblem, ClockFloor, MissingAuthority, ServerTls, TlsError, authorities_have_expired,
     certificate_chain_ends, client_certificate_problem, missing_authority, revocation_list_ends,
-    revocation_lists_are_of, server_certificate_problem, signer_socket,
+    revocation_lists_are_of, signer_socket,
 };
 
 use super::peer::{ClientKeys, Peer, short};
 use super::section::Placed;
 use super::{Findings, Severity, TlsAddresses, secret_file};
+pub(crate) use unfit_for_clients::{UnfitForClients, clients_answer, listener_problem};
 
 /// Remaining validity of a certificate below which it is reported, so that there is time to roll out a new one.
 const SOON: Duration = Duration::from_secs(30 * 86_400);
@@ -264,19 +267,6 @@ pub(crate) fn listener_tls(
     })
 }
 
-/// Returns the reason for which clients refuse the listener's certificate, or may, by this machine's clock.
-pub(crate) fn listener_problem(files: &TlsAddresses) -> Option<CertificateProblem> {
-    server_certificate_problem(&files.cert, SystemTime::now()).ok().flatten()
-}
-
-/// Returns whether every client that looks at a listener's certificate refuses it for this. Some that look take one that is unfit, such as a self-signed one.
-pub(crate) fn is_of_no_use(problem: &CertificateProblem) -> bool {
-    matches!(
-        problem,
-        CertificateProblem::Expired | CertificateProblem::NotYetValid | CertificateProblem::NotForServers
-    )
-}
-
 /// Reports errors that keep the listener from using TLS, and certificates that its clients will refuse.
 pub(super) fn check_listener(
     cert: &Placed<PathBuf>,
@@ -306,15 +296,15 @@ pub(super) fn check_listener(
     }
     check_chain((cert, "local.cert"), Duration::ZERO, findings);
     let now = SystemTime::now();
-    let problem_in = |time| server_certificate_problem(&cert.value, now + time).ok().flatten();
+    let problem_in = |time| listener_problem(&cert.value, now + time);
     let said = match (problem_in(Duration::ZERO), problem_in(SOON)) {
         (Some(problem @ CertificateProblem::NotYetValid), _) => {
             format!("{problem}, by this machine's clock: clients judge by theirs")
         }
         (Some(problem @ CertificateProblem::Expired), _) => {
-            format!("{problem}, by this machine's clock: clients will refuse it")
+            format!("{problem}, by this machine's clock: {}", clients_answer(&problem))
         }
-        (Some(problem), _) => format!("{problem}: clients may refuse it"),
+        (Some(problem), _) => format!("{problem}: {}", clients_answer(&problem)),
         (None, Some(CertificateProblem::Expired)) => {
             "the certificate expires within 30 days, by this machine's clock".to_owned()
         }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use edge_bridge::net::{CertificateProblem, ClockFloor, ServerTls, TlsError, certificate_ends};
 
-use crate::config::tls::{is_of_no_use, listener_problem, listener_tls};
+use crate::config::tls::{UnfitForClients, clients_answer, listener_problem, listener_tls};
 use crate::config::{TlsAddresses, operator_file};
 
 use super::unusable_certificate::UnusableCertificate;
@@ -75,7 +75,7 @@ impl ListenerTls {
     pub(super) fn open(files: &TlsAddresses, floor: ClockFloor) -> Result<Self, TlsError> {
         // Before the settings are read from them: a change in between is found later.
         let [cert, client_ca, client_crl] = contents(files);
-        let shown = Shown::of(files, listener_problem(files).as_ref());
+        let shown = Shown::of(files, listener_problem(&files.cert, SystemTime::now()).as_ref());
         let (in_force, unusable) = listener_tls(files, floor.clone())?;
         let unusable = unusable.map(|error| UnusableCertificate::new(&error, files, error.is_unread()));
         // Of one that is of no use nothing is in force.
@@ -161,7 +161,9 @@ impl ListenerTls {
         cert: &Content,
         problem: Option<&CertificateProblem>,
     ) -> Result<ServerTls, (String, bool)> {
-        if let Some(problem) = problem.filter(|problem| is_of_no_use(problem)) {
+        if let Some((problem, unfit)) =
+            problem.and_then(|problem| Some((problem, UnfitForClients::of(problem)?)))
+        {
             if *cert == self.cert {
                 // It was in force before it ended, or since the start.
                 return Ok(tls.clone());
@@ -169,7 +171,7 @@ impl ListenerTls {
             // Clients that take the one in force may look at nothing.
             if !self.shown.is_of_no_use(SystemTime::now()) {
                 // One that is not valid yet becomes so without a change of its file.
-                let is_of_cert = *problem != CertificateProblem::NotYetValid;
+                let is_of_cert = unfit != UnfitForClients::NotYetValid;
                 return Err((doubt(files, problem), is_of_cert));
             }
         }
@@ -179,12 +181,12 @@ impl ListenerTls {
     /// Returns what clients have against the certificate of this content, as far as it is known here; `None` if nothing. One that is not valid yet by a
     /// clock that may be wrong is none of those, since clients judge by theirs, unless a right clock has said so.
     fn problem(&self, files: &TlsAddresses, cert: &Content) -> Option<CertificateProblem> {
+        let is_clock_right = self.floor.get().is_none();
         let may_be_valid = |problem: &CertificateProblem| {
-            *problem == CertificateProblem::NotYetValid
-                && self.floor.get().is_some()
+            UnfitForClients::of(problem).is_some_and(|unfit| !unfit.is_certain(is_clock_right))
                 && *cert != self.too_early
         };
-        listener_problem(files).filter(|problem| !may_be_valid(problem))
+        listener_problem(&files.cert, SystemTime::now()).filter(|problem| !may_be_valid(problem))
     }
 }
 
@@ -212,8 +214,7 @@ fn usable(tls: &ServerTls, files: &TlsAddresses) -> Result<ServerTls, (TlsError,
 }
 
 fn doubt(files: &TlsAddresses, problem: &CertificateProblem) -> String {
-    let said = if is_of_no_use(problem) { "clients refuse it" } else { "clients may refuse it" };
-    format!("{}: {problem}, {said} ([local] cert)", files.cert.display())
+    format!("{}: {problem}, {} ([local] cert)", files.cert.display(), clients_answer(problem))
 }
 
 fn is_of_other_key(error: &TlsError) -> bool {

@@ -5,7 +5,6 @@
 
 mod log_lines;
 mod role;
-mod unfit_for_clients;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use edge_bridge::net::{ServerTls, certificate_chain_ends, certificate_ends, revocation_list_ends};
 
-use crate::config::tls::is_list_of;
+use crate::config::tls::{UnfitForClients, is_list_of, listener_problem};
 use crate::config::{BrokerTls, Config, Local, operator_file};
 use crate::run::configuration::file_stamp::{Stamp, stamp};
 #[cfg(feature = "est")]
@@ -23,7 +22,6 @@ use crate::run::hub::enrolment_state::{Enrolment, EnrolmentState};
 use super::prometheus_text::Page;
 use log_lines::tell;
 pub(crate) use role::Role;
-pub(crate) use unfit_for_clients::UnfitForClients;
 
 /// Pause between two checks of the files.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -223,7 +221,10 @@ fn read((role, path, partner): (Role, &Path, Option<&Path>), known: [Stamp; 2], 
     };
     let is_foreign = role.is_list() && partner.is_some_and(|ca| !is_list_of(path, ca));
     let life = if matches!(role, Role::Hub | Role::Broker) { life_of(path) } else { None };
-    let unfit = if role == Role::Listener { UnfitForClients::of(path, now) } else { None };
+    // One that has ended is told by its end, without a look at the file.
+    let unfit = if role == Role::Listener { listener_problem(path, now) } else { None };
+    let unfit =
+        unfit.as_ref().and_then(UnfitForClients::of).filter(|unfit| *unfit != UnfitForClients::HasEnded);
     Found::Read { stamps: found, end: end.copied(), is_foreign, unfit, life }
 }
 

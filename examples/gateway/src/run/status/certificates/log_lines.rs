@@ -2,7 +2,9 @@
 
 use std::time::SystemTime;
 
-use super::{File, UnfitForClients};
+use crate::config::tls::UnfitForClients;
+
+use super::File;
 
 /// Logs what is wrong with a file.
 pub(super) fn tell(file: &File, now: SystemTime, unfit: Option<UnfitForClients>) {

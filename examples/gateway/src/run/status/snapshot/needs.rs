@@ -6,9 +6,10 @@ mod queue;
 
 use edge_bridge::wire::TopicError;
 
+use crate::config::tls::UnfitForClients;
 use crate::run::hub::link_trouble::LinkTrouble;
 use crate::run::sensors::refused_topic::RefusedTopic;
-use crate::run::status::certificates::{End, Role, UnfitForClients};
+use crate::run::status::certificates::{End, Role};
 use crate::run::status::outputs::units::counted;
 
 use super::facts::Facts;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::config::Findings;
+use crate::config::tls::UnfitForClients;
 use crate::run::configuration::refusal::{Refusal, Unfit};
-use crate::run::status::certificates::UnfitForClients;
 
 use super::*;
 
