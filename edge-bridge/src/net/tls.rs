@@ -89,8 +89,8 @@ pub struct ServerTls {
     verifier: Option<ClientVerifier>,
     /// Private key of the certificate if a signer has it.
     remote_key: Option<RemoteKey>,
-    /// File of the certificate that is awaited; `None` if there is one.
-    awaiting: Option<Arc<Path>>,
+    /// File of the certificate that cannot be used; `None` if one is shown.
+    unusable: Option<Arc<Path>>,
     /// Name in a client's certificate that is its user name.
     user: CertificateUser,
 }
@@ -291,7 +291,7 @@ impl ServerTls {
 
     /// Uses a configuration of rustls, for everything that it can do.
     pub fn from_config(config: Arc<ServerConfig>) -> Self {
-        Self { config, verifier: None, remote_key: None, awaiting: None, user: CertificateUser::default() }
+        Self { config, verifier: None, remote_key: None, unusable: None, user: CertificateUser::default() }
     }
 
     /// Returns the file of the authorities that clients have to have a certificate of; `None` if there is none, or none that is known.

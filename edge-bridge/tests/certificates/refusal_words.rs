@@ -72,7 +72,7 @@ async fn a_server_without_a_certificate_says_so_with_the_file() {
     let plant = Authority::new();
     let (cert, ca) = (plant.path("own.crt"), plant.path("ca.crt"));
     for client_ca in [None, Some(ca.as_path())] {
-        let server = ServerTls::awaiting_certificate(&cert, client_ca).unwrap();
+        let server = ServerTls::with_unusable_certificate(&cert, client_ca).unwrap();
         let error = deliver(plant.client(), server).await.unwrap_err();
         let expected = format!(
             "the server has no certificate to show: that in {}, or its key, cannot be used",

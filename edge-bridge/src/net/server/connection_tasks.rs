@@ -217,7 +217,7 @@ fn failure(error: &io::Error, tls: &ServerTls) -> String {
         return "the client went away: a client that does not trust the certificate does so".to_owned();
     }
     let of_tls = error.get_ref().and_then(|error| error.downcast_ref());
-    if let (Some(rustls::Error::General(_)), Some(cert)) = (of_tls, tls.awaited_certificate()) {
+    if let (Some(rustls::Error::General(_)), Some(cert)) = (of_tls, tls.unusable_certificate()) {
         let cert = cert.display();
         return format!("the server has no certificate to show: that in {cert}, or its key, cannot be used");
     }

@@ -82,6 +82,6 @@ impl ServerTls {
         let (own, remote_key) = identity(cert.as_ref(), key.as_ref(), SERVER_ANSWER_WITHIN)?;
         let mut config = rustls::ServerConfig::clone(&self.config);
         config.cert_resolver = Arc::new(SingleCertAndKey::from(own));
-        Ok(Self { config: Arc::new(config), remote_key, awaiting: None, ..self })
+        Ok(Self { config: Arc::new(config), remote_key, unusable: None, ..self })
     }
 }

@@ -1,4 +1,4 @@
-//! Settings of a server that has no certificate yet.
+//! Settings of a server whose certificate cannot be used.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::error::TlsError;
 use super::peer_verifier::ClientVerifier;
 use super::{ServerTls, roots, server_config};
 
-/// Certificate of a server that has none.
+/// Certificate of a server that has none to show.
 #[derive(Debug)]
 struct NoCertificate;
 
@@ -29,19 +29,22 @@ impl ServerTls {
     /// # Errors
     ///
     /// `client_ca` cannot be read, or holds no authority.
-    pub fn awaiting_certificate(cert: impl AsRef<Path>, client_ca: Option<&Path>) -> Result<Self, TlsError> {
+    pub fn with_unusable_certificate(
+        cert: impl AsRef<Path>,
+        client_ca: Option<&Path>,
+    ) -> Result<Self, TlsError> {
         let verifier = match client_ca {
             None => None,
             Some(ca) => Some(ClientVerifier::new(roots(ca)?, ca)?),
         };
         let config = server_config(verifier.as_ref(), Arc::new(NoCertificate));
         let config = config.map_err(|error| TlsError::Verifier(error.to_string()))?;
-        let awaiting = Some(cert.as_ref().into());
-        Ok(Self { verifier, awaiting, ..Self::from_config(Arc::new(config)) })
+        let unusable = Some(cert.as_ref().into());
+        Ok(Self { verifier, unusable, ..Self::from_config(Arc::new(config)) })
     }
 
-    /// Returns the file of the certificate without which each handshake fails; `None` if there is a certificate to show.
-    pub(in crate::net) fn awaited_certificate(&self) -> Option<&Path> {
-        self.awaiting.as_deref()
+    /// Returns the file of the certificate that cannot be used, for which each handshake fails; `None` if there is a certificate to show.
+    pub(in crate::net) fn unusable_certificate(&self) -> Option<&Path> {
+        self.unusable.as_deref()
     }
 }

@@ -254,7 +254,7 @@ pub(crate) fn listener_tls(
     files: &TlsAddresses,
     floor: ClockFloor,
 ) -> Result<(ServerTls, Option<TlsError>), TlsError> {
-    let tls = ServerTls::awaiting_certificate(&files.cert, files.client_ca.as_deref())?;
+    let tls = ServerTls::with_unusable_certificate(&files.cert, files.client_ca.as_deref())?;
     let tls = tls.with_certificate_user(files.client_user);
     let tls = match &files.client_crl {
         Some(crl) => tls.with_client_crl(crl)?,
