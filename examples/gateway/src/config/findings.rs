@@ -101,6 +101,13 @@ impl Findings {
         self.all.push(finding);
     }
 
+    /// Returns a path that `key` names at `at`, from the folder of the file in which it stands, and knows it from then on.
+    pub(crate) fn named_path(&mut self, at: usize, key: &str, path: &Path) -> PathBuf {
+        let path = self.sources.folder(at).join(path);
+        self.sources.paths.add(key, &path);
+        path
+    }
+
     /// Returns whether no more findings of this severity are kept: what is costly about one is left out.
     pub(crate) fn is_full(&self, severity: Severity) -> bool {
         self.all.iter().filter(|finding| finding.severity == severity).count() >= KEPT_MAX

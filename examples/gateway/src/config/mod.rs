@@ -30,6 +30,7 @@ mod listener;
 mod load;
 mod loop_to_itself;
 mod mask;
+pub(crate) mod named_paths;
 pub(crate) mod overlap;
 pub(crate) mod password;
 pub(crate) mod peer;

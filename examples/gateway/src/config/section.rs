@@ -325,7 +325,7 @@ impl<'a> Section<'a> {
             return None;
         }
         let mut value = OsString::from("unix:");
-        value.push(findings.sources().folder(text.at).join(socket));
+        value.push(findings.named_path(text.at, &self.key(key), socket));
         Some(Placed { value: value.into(), at: text.at })
     }
 
@@ -336,7 +336,7 @@ impl<'a> Section<'a> {
             findings.error(text.at, &self.key(key), "an empty path");
             return None;
         }
-        Some(Placed { value: findings.sources().folder(text.at).join(&text.value), at: text.at })
+        Some(Placed { value: findings.named_path(text.at, &self.key(key), text.value.as_ref()), at: text.at })
     }
 
     /// Reports every key that does not exist in this table.

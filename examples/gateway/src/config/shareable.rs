@@ -9,10 +9,9 @@ use toml::{Table, Value};
 
 use super::keys::{keys_of, table_names};
 use super::mask::without_password;
+use super::named_paths::LEFT_OUT;
 use super::{include, operator_file};
 
-/// Stands for a value that is left out.
-const LEFT_OUT: &str = "…";
 /// Most included files, as many as a configuration may have.
 const FILES_MAX: usize = 100;
 /// Keys with the path of a secret, in whose place the secret itself may stand by mistake.

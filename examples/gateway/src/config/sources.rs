@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::key_places::KeyPlaces;
+use super::named_paths::NamedPaths;
 
 /// Key of the state directory.
 pub(super) const STATE: &str = "gateway.state";
@@ -35,6 +36,8 @@ pub(crate) struct Sources {
     pub(crate) patterns: Vec<PathBuf>,
     /// Files that these stood for, readable or not.
     pub(crate) named: Vec<PathBuf>,
+    /// The main file, the included ones, and what the keys read so far name.
+    pub(crate) paths: NamedPaths,
 }
 
 /// Place in one of the files.
@@ -58,14 +61,17 @@ pub(super) struct Merged<'a> {
 
 impl Sources {
     pub(super) fn new(main: &Path, text: &str) -> Self {
+        let mut paths = NamedPaths::default();
+        paths.add("gateway.toml", main);
         let main = Source { path: main.to_path_buf(), text: text.to_owned(), start: 0 };
-        Self { main, included: Vec::new(), patterns: Vec::new(), named: Vec::new() }
+        Self { main, included: Vec::new(), patterns: Vec::new(), named: Vec::new(), paths }
     }
 
     /// Adds an included file behind the others.
     pub(super) fn add(&mut self, path: PathBuf, text: String) {
         let last = self.included.last().unwrap_or(&self.main);
         let start = last.start + last.text.len() + 1;
+        self.paths.add("include", &path);
         self.included.push(Source { path, text, start });
     }
 

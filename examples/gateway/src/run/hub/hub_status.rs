@@ -18,6 +18,7 @@ use edge_bridge::wire::{Properties, Publish, QoS, Utf8, Will};
 use serde::Serialize;
 
 use crate::config::hub_topics::status_topics;
+use crate::config::named_paths::NamedPaths;
 use crate::run::status::snapshot::{Level, Snapshot};
 use crate::run::status::verdict::Verdict;
 
@@ -42,6 +43,8 @@ const AWAY: &[u8] = b"0";
 #[derive(Clone, Debug)]
 pub(crate) struct HubStatus {
     topics: Arc<Topics>,
+    /// Paths of the configuration, of which the hub gets the settings alone.
+    paths: Arc<NamedPaths>,
     state: Arc<Mutex<State>>,
 }
 
@@ -200,11 +203,11 @@ struct Status<'a> {
 }
 
 impl HubStatus {
-    /// Creates the status messages of the gateway `id`. `None`: the id is not valid in a topic.
-    pub(crate) fn new(id: &str) -> Option<Self> {
+    /// Creates the status messages of the gateway `id`, whose configuration names `paths`. `None`: the id is not valid in a topic.
+    pub(crate) fn new(id: &str, paths: NamedPaths) -> Option<Self> {
         let [alive, status] = status_topics(id);
         let topics = Topics { alive: Utf8::try_from(alive).ok()?, status: Utf8::try_from(status).ok()? };
-        Some(Self { topics: Arc::new(topics), state: Arc::default() })
+        Some(Self { topics: Arc::new(topics), paths: Arc::new(paths), state: Arc::default() })
     }
 
     /// Returns the will of the connection, by which the hub reports that the gateway is away.
@@ -238,7 +241,7 @@ impl HubStatus {
             let figures = Figures::of(&snapshot);
             let is_outdated = |told: &Made| told.figures.are_outdated_by(&figures);
             if is_news || state.told.as_ref().is_some_and(is_outdated) {
-                state.status.wanted = Some(payload(&snapshot, process).into());
+                state.status.wanted = Some(payload(&snapshot, &self.paths, process).into());
                 state.made = Some(Made { matter, figures, at_ms: now_ms });
             }
         }
@@ -318,15 +321,17 @@ fn why(snapshot: &Snapshot) -> Option<&str> {
     need.map(|need| need.text.as_str()).or(cause)
 }
 
-/// Returns the JSON of a status, of at most [`BYTES_MAX`] bytes; the cause is shortened if it does not fit.
-fn payload(snapshot: &Snapshot, process: Process) -> Vec<u8> {
+/// Returns the JSON of a status, of at most [`BYTES_MAX`] bytes; the cause is shortened if it does not fit. It leaves the site, and so has no path of
+/// this machine.
+fn payload(snapshot: &Snapshot, paths: &NamedPaths, process: Process) -> Vec<u8> {
+    let why = why(snapshot).map(|why| paths.without_paths(why));
     let figure = |figure: u64| figure.min(FIGURE_MAX);
     let mut status = Status {
         v: 1,
         time_ms: snapshot.time_ms,
         verdict: &snapshot.verdict,
         since_s: figure(snapshot.since_s),
-        why: why(snapshot),
+        why: why.as_deref(),
         waiting: figure(snapshot.queue.messages),
         room_s: snapshot.room.seconds.map(figure),
         lost: figure(snapshot.lost),

@@ -89,7 +89,8 @@ impl Beside {
         taps: &Taps,
     ) -> Self {
         let gap_reports = config.queue.gap_reports.then(|| GapReports::new(config, gateway));
-        let hub_status = config.status_to_hub.then(|| HubStatus::new(&config.id)).flatten();
+        let status = || HubStatus::new(&config.id, config.sources.paths.clone());
+        let hub_status = config.status_to_hub.then(status).flatten();
         let (next_routes, taps) = (NextRoutes::default(), taps.clone());
         Self { compact, gap_reports, hub_status, packers, next_routes, taps }
     }

@@ -4,6 +4,7 @@
 use edge_bridge::net::TlsError;
 
 use crate::config::TlsAddresses;
+use crate::config::named_paths::NamedPaths;
 
 /// Error of the listener's certificate, or of its key, that is none of a renewal: nothing is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,16 +20,12 @@ pub(super) struct UnusableCertificate {
 impl UnusableCertificate {
     pub(super) fn new(error: &TlsError, files: &TlsAddresses, is_unread: bool) -> Self {
         let said = error.to_string();
-        let mut paths = [&files.cert, &files.key].map(|path| path.display().to_string());
-        let setting = if said.starts_with(&format!("{}: ", paths[0])) { "cert" } else { "key" };
-        let mut names = ["[local] cert", "[local] key"];
-        // A path may be the beginning of the other one.
-        if paths[0].len() < paths[1].len() {
-            paths.reverse();
-            names.reverse();
-        }
-        let shareable =
-            paths.iter().zip(names).fold(said.clone(), |text, (path, name)| text.replace(path, name));
+        let is_of_cert = said.starts_with(&format!("{}: ", files.cert.display()));
+        let setting = if is_of_cert { "cert" } else { "key" };
+        let mut paths = NamedPaths::default();
+        paths.add("local.cert", &files.cert);
+        paths.add("local.key", &files.key);
+        let shareable = paths.without_paths(&said);
         Self { error: format!("{said} ([local] {setting})"), shareable, is_unread }
     }
 

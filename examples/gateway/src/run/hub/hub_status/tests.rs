@@ -5,6 +5,7 @@ use crate::run::status::snapshot::{Level, Need, test_snapshots};
 use super::*;
 
 mod freshness;
+mod local_paths;
 
 const PACKET_MAX: usize = 1 << 20;
 
@@ -17,7 +18,7 @@ fn made() -> (Snapshot, Process) {
 }
 
 fn status() -> HubStatus {
-    HubStatus::new("site7").unwrap()
+    HubStatus::new("site7", NamedPaths::default()).unwrap()
 }
 
 /// Messages of the status at this time.
@@ -212,7 +213,8 @@ fn a_status_is_what_the_snapshot_says() {
     figures.sample.refused.parked = 3;
     let snapshot = test_snapshots::snapshot(&figures);
     let process = Process { certificate_days: Some(71), memory_bytes: Some(13_400_000) };
-    let json: serde_json::Value = serde_json::from_slice(&payload(&snapshot, process)).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_slice(&payload(&snapshot, &NamedPaths::default(), process)).unwrap();
     let expected = serde_json::json!({
         "v": 1, "time_ms": snapshot.time_ms, "verdict": snapshot.verdict, "since_s": snapshot.since_s,
         "waiting": snapshot.queue.messages, "room_s": snapshot.room.seconds, "lost": 12, "parked": 3,
@@ -225,7 +227,8 @@ fn a_status_is_what_the_snapshot_says() {
     assert!(why.len() > 20 && snapshot.needs[0].text.starts_with(why), "{why}");
     // Without anything that needs a person: why there is no connection, or nothing.
     let calm = Snapshot { needs: Vec::new(), ..snapshot };
-    let json: serde_json::Value = serde_json::from_slice(&payload(&calm, process)).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_slice(&payload(&calm, &NamedPaths::default(), process)).unwrap();
     assert_eq!(json["why"], "connection refused (os error 111)");
     // Beside a good verdict a note would read as its reason.
     let note =
@@ -233,12 +236,14 @@ fn a_status_is_what_the_snapshot_says() {
     let mut delivering = test_snapshots::delivering();
     for (level, why) in [(Level::Look, serde_json::Value::Null), (Level::Act, "Not right.".into())] {
         delivering.needs = vec![note(level)];
-        let json: serde_json::Value = serde_json::from_slice(&payload(&delivering, process)).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_slice(&payload(&delivering, &NamedPaths::default(), process)).unwrap();
         assert_eq!(json["why"], why, "{level:?}");
     }
     let mut up = calm;
     up.link.is_up = true;
-    let json: serde_json::Value = serde_json::from_slice(&payload(&up, process)).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_slice(&payload(&up, &NamedPaths::default(), process)).unwrap();
     assert_eq!(json["why"], serde_json::Value::Null);
 }
 
@@ -258,7 +263,7 @@ fn a_status_has_at_most_350_bytes() {
             let text = cause.repeat(length);
             let need = Need { level: Level::Act, id: "store".to_owned(), text, action: String::new() };
             snapshot.needs = vec![need];
-            let json = payload(&snapshot, process);
+            let json = payload(&snapshot, &NamedPaths::default(), process);
             assert!(json.len() <= BYTES_MAX, "{}: {cause:?} x {length}", json.len());
             let status: serde_json::Value = serde_json::from_slice(&json).unwrap();
             let why = status["why"].as_str().unwrap_or_default();
@@ -267,7 +272,7 @@ fn a_status_has_at_most_350_bytes() {
     }
     // An ordinary status has room for a sentence.
     let ordinary = test_snapshots::snapshot(&test_snapshots::outage());
-    let json = payload(&ordinary, made().1);
+    let json = payload(&ordinary, &NamedPaths::default(), made().1);
     let status: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert!(status["why"].as_str().unwrap().len() > 30, "{status}");
 }
@@ -277,5 +282,5 @@ fn a_small_packet_is_no_place_for_it() {
     let status = status();
     see(&status, 0, 1, Verdict::Delivering);
     assert!(status.poll(at(0), 100).is_none());
-    assert!(HubStatus::new("a\u{0}").is_none());
+    assert!(HubStatus::new("a\u{0}", NamedPaths::default()).is_none());
 }
