@@ -8,6 +8,7 @@ use edge_filter::ConfigError;
 
 use super::key_places::KeyPlaces;
 use super::mask::without_password;
+use super::named_paths::{LEFT_OUT, names_secret};
 use super::quote::{self, QUOTED_MAX, cut};
 use super::sources::{Place, Sources};
 
@@ -40,6 +41,8 @@ pub(crate) struct Finding {
     /// Full key, for example `hub.window` or `route[2].to`.
     pub(crate) key: String,
     pub(crate) message: String,
+    /// The message for others; empty before it is kept.
+    shareable: String,
     /// Advice on how to mend it.
     pub(crate) help: Option<String>,
     /// Position in another file, which is shown instead of the position in this one.
@@ -95,10 +98,20 @@ impl Findings {
         if self.skips(finding.severity, &finding.message) {
             return;
         }
+        let short = |message: &str| cut(&without_password(message), MESSAGE_MAX).into_owned();
+        // Before it is cut: of a path that is cut, nothing would be found.
+        finding.shareable = short(&self.shareable_message(&finding));
         finding.key = cut(&finding.key, QUOTED_MAX).into_owned();
-        finding.message = cut(&without_password(&finding.message), MESSAGE_MAX).into_owned();
+        finding.message = short(&finding.message);
         finding.help = finding.help.map(|help| cut(&help, MESSAGE_MAX).into_owned());
         self.all.push(finding);
+    }
+
+    /// Returns a message without the paths of secrets' files, or nothing of one about such a file that names no path: what it quotes is not known.
+    fn shareable_message(&self, finding: &Finding) -> String {
+        let text = self.sources.paths.without_secrets(&finding.message);
+        let is_unclear = names_secret(&finding.key) && text == finding.message;
+        if is_unclear { LEFT_OUT.to_owned() } else { text }
     }
 
     /// Returns a path that `key` names at `at`, from the folder of the file in which it stands, and knows it from then on.
@@ -148,7 +161,8 @@ impl Findings {
         }
         let at = if at == 0 { self.find(key) } else { Some(at) };
         let key = key.to_owned();
-        self.push(Finding { severity, at, key, message, help, elsewhere: None });
+        let shareable = String::new();
+        self.push(Finding { severity, at, key, message, shareable, help, elsewhere: None });
     }
 
     /// Takes the configuration for one that was in force before: an unusable certificate is no error any more, since a restart between the halves of
@@ -193,6 +207,7 @@ impl Findings {
                 at: Some(at),
                 key: key.to_owned(),
                 message,
+                shareable: String::new(),
                 help: None,
                 elsewhere,
             });
@@ -230,14 +245,27 @@ impl Findings {
 
     /// Returns findings of this severity in a line each: file, line, key and message, with passwords masked.
     pub(crate) fn summaries(&self, severity: Severity) -> impl Iterator<Item = String> {
-        self.all.iter().filter(move |finding| finding.severity == severity).map(|finding| {
+        self.lines(severity, |finding| &finding.message)
+    }
+
+    /// Returns [`summaries`](Self::summaries) for pages and for whoever helps: without what may be a secret that was typed in the place of its path.
+    pub(crate) fn shareable_summaries(&self, severity: Severity) -> impl Iterator<Item = String> {
+        self.lines(severity, |finding| &finding.shareable)
+    }
+
+    fn lines(
+        &self,
+        severity: Severity,
+        message: impl Fn(&Finding) -> &String,
+    ) -> impl Iterator<Item = String> {
+        self.all.iter().filter(move |finding| finding.severity == severity).map(move |finding| {
             let place = finding.at.filter(|_| finding.elsewhere.is_none()).map(|at| self.sources.place(at));
             let file = match (&place, finding.at) {
                 (Some(Place { file, line, .. }), _) => format!("{}:{line}", file.display()),
                 (None, Some(at)) => self.sources.place(at).file.display().to_string(),
                 (None, None) => self.sources.main().path.display().to_string(),
             };
-            let message = without_password(&finding.message);
+            let message = without_password(message(finding));
             OneLine(&format!("{file}: {}: {message}", finding.key)).to_string()
         })
     }

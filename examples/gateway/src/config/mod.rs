@@ -80,7 +80,7 @@ pub(crate) use input::Input;
 pub(crate) use listener::{Addresses, ClientLimits, ListenerLimits, SAVED_CLIENTS_BYTES, TlsAddresses};
 pub(crate) use route_reach::{commanded, is_own_here, own_topics_here, refusal};
 use section::{Section, World, table};
-pub(crate) use shareable::{shareable, shareable_finding};
+pub(crate) use shareable::shareable;
 pub(crate) use sources::Sources;
 pub(crate) use status::Token;
 pub(crate) use tables::TABLES_MAX;

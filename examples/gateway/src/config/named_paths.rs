@@ -1,9 +1,26 @@
-//! Paths that a configuration names, with their keys. A text for others has the name of the setting in the place of such a path. Pure.
+//! Paths that a configuration names, with their keys. A text for others has the name of the setting in the place of such a path, and none of a secret's
+//! file: the secret itself may stand there by mistake. Pure.
 
 use std::path::Path;
 
 /// Stands for what is left out.
 pub(super) const LEFT_OUT: &str = "…";
+/// Keys with the path of a secret, in whose place the secret itself may stand by mistake.
+const SECRET_FILES: [&str; 8] = [
+    "broker_key",
+    "broker_password_file",
+    "claim_key",
+    "key",
+    "key_file",
+    "password_file",
+    "proxy_password_file",
+    "token_file",
+];
+
+/// Returns whether the secret itself may stand in the place of the path at this full key.
+pub(super) fn names_secret(key: &str) -> bool {
+    SECRET_FILES.contains(&key.rsplit('.').next().unwrap_or(key))
+}
 
 /// Paths, the longest first: one may be the beginning of another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +41,12 @@ impl NamedPaths {
         }
         let at = self.0.partition_point(|known| known.path.len() >= path.len());
         self.0.insert(at, NamedPath { path, key: key.to_owned() });
+    }
+
+    /// Returns the text without the paths of secrets' files.
+    pub(super) fn without_secrets(&self, text: &str) -> String {
+        let secrets = self.0.iter().filter(|named| names_secret(&named.key));
+        secrets.fold(text.to_owned(), |text, named| replaced(&text, &named.path, LEFT_OUT))
     }
 
     /// Returns the text without paths of this machine: for each the name of its setting, or else what stands for what is left out.
@@ -153,5 +176,20 @@ mod tests {
         ] {
             assert_eq!(NamedPaths::default().without_paths(text), expected);
         }
+    }
+
+    /// A new key that names a file with a secret has to be thought of here.
+    #[test]
+    fn every_key_of_a_secret_s_file_is_known() {
+        let names = super::super::keys::TABLES.iter().flat_map(|table| table.keys).map(|key| key.name);
+        let of_secrets = |name: &&str| ["password", "token", "key"].iter().any(|word| name.contains(word));
+        let found: std::collections::BTreeSet<_> = names.filter(of_secrets).collect();
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), SECRET_FILES);
+    }
+
+    #[test]
+    fn the_path_of_a_secret_is_left_out_and_the_reason_stays() {
+        let text = "/etc/edge/own.key: the key is not that of /etc/edge/own";
+        assert_eq!(paths().without_secrets(text), "…: the key is not that of /etc/edge/own");
     }
 }

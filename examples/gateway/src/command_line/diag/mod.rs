@@ -21,7 +21,7 @@ use control_loop::OneLine;
 
 use super::check::{Load, Meaning};
 use super::control_client::{Failed, ask_on, open};
-use crate::config::{Config, Findings, Severity, shareable, shareable_finding};
+use crate::config::{Config, Findings, Severity, shareable};
 use crate::open_files::OpenFiles;
 use crate::run;
 use crate::run::status::outputs::terminal::printable;
@@ -144,8 +144,8 @@ fn checked(loaded: &Result<(Config, Findings), Findings>) -> String {
         Err(findings) => (None, findings),
     };
     let severities = [Severity::Error, Severity::ErrorInCheck, Severity::Warning];
-    let lines = severities.into_iter().flat_map(|severity| findings.summaries(severity));
-    let mut text: String = lines.map(|line| format!("{}\n", OneLine(&shareable_finding(&line)))).collect();
+    let lines = severities.into_iter().flat_map(|severity| findings.shareable_summaries(severity));
+    let mut text: String = lines.map(|line| format!("{}\n", OneLine(&line))).collect();
     if let Some(config) = config {
         let (clock, files) = (run::wall_clock(config).sync(), OpenFiles::of_this_process());
         text.push_str(&Meaning(config, clock, files, Load::USUAL).to_string());

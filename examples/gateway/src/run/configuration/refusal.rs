@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::config::{Findings, Severity, Sources, shareable_finding};
+use crate::config::{Findings, Severity, Sources};
 
 /// Change of a valid configuration that a reload cannot apply. Displays the reason, behind the key if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +61,8 @@ enum Remedy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     why: String,
+    /// The reason without what may be a secret that was typed in the place of its path.
+    shareable: String,
     remedy: Remedy,
 }
 
@@ -68,8 +70,9 @@ impl Refusal {
     /// Creates the refusal of a configuration with mistakes. Certificates that cannot be used are no change of it, and may be all that is wrong.
     pub(crate) fn mistakes(findings: &Findings) -> Self {
         let why = findings.summaries(Severity::Error).next().unwrap_or_default();
+        let shareable = findings.shareable_summaries(Severity::Error).next().unwrap_or_default();
         let remedy = if findings.are_of_identities() { Remedy::FitCertificate } else { Remedy::MendFile };
-        Self { why, remedy }
+        Self { why, shareable, remedy }
     }
 
     /// Creates the refusal of a valid change that no reload can apply. `sources`: files of the changed configuration.
@@ -80,17 +83,22 @@ impl Refusal {
             Unfit::QueueKey => Remedy::PutKeyBack,
             Unfit::StateDirectory | Unfit::Loops(_) => Remedy::Restart,
         };
-        Self { why: format!("{place}{why}"), remedy }
+        Self::of_valid(format!("{place}{why}"), remedy)
     }
 
     /// Creates the refusal of limits below what waits. `place`: file and line of the limit.
     pub(crate) fn more_waits(why: &str, place: &str) -> Self {
-        Self { why: format!("{place}: {why}"), remedy: Remedy::LetLessWait }
+        Self::of_valid(format!("{place}: {why}"), Remedy::LetLessWait)
     }
 
     /// Creates the refusal of a configuration that did not start, for this error.
     pub(crate) fn no_start(error: &str) -> Self {
-        Self { why: format!("it does not start: {error}"), remedy: Remedy::RemoveCause }
+        Self::of_valid(format!("it does not start: {error}"), Remedy::RemoveCause)
+    }
+
+    /// Creates the refusal of a valid configuration: each path in it is one, and no secret stands in its place.
+    fn of_valid(why: String, remedy: Remedy) -> Self {
+        Self { shareable: why.clone(), why, remedy }
     }
 
     /// Returns the reason for the log of this machine. A mistake may quote what stands in the place of the path of a secret.
@@ -100,7 +108,7 @@ impl Refusal {
 
     /// Returns the sentence for pages, for the hub and for whoever helps: without what may be a secret that was typed in the place of its path.
     pub(crate) fn text(&self) -> String {
-        let why = self.shareable_why();
+        let why = &self.shareable;
         match self.remedy {
             Remedy::FitCertificate => {
                 format!(
@@ -108,14 +116,6 @@ impl Refusal {
                 )
             }
             _ => format!("The changed gateway.toml is not in force: {why}."),
-        }
-    }
-
-    fn shareable_why(&self) -> String {
-        match self.remedy {
-            Remedy::MendFile | Remedy::FitCertificate | Remedy::RemoveCause => shareable_finding(&self.why),
-            // What is valid is told by its key and figures, also of a key with the path of a secret.
-            Remedy::Restart | Remedy::Drain | Remedy::PutKeyBack | Remedy::LetLessWait => self.why.clone(),
         }
     }
 

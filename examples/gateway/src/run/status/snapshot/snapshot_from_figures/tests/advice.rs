@@ -42,11 +42,17 @@ fn a_refused_configuration_says_whether_to_mend_the_file_or_to_restart() {
 /// The need goes to the page, to the hub and into the archive for whoever helps; the log stays on this machine.
 #[test]
 fn a_secret_in_the_place_of_its_path_is_in_no_need() {
-    let refusal = mistake("hub.password_file", "/etc/s3cret: No such file");
+    let mut findings = Findings::new(Path::new("/etc/edge/g.toml"), "[a]\nb = 1\n");
+    let typed = findings.named_path(8, "hub.password_file", Path::new("s3cret: or\nnot"));
+    findings.error(8, "hub.password_file", format!("{}: No such file", typed.display()));
+    let refusal = Refusal::mistakes(&findings);
     assert!(refusal.why().contains("s3cret"));
     let facts = Facts { refused: Some(refusal), ..facts() };
     let needs = super::super::snapshot(&facts, NOW, &figures(), &recorder(&figures())).needs;
-    assert_eq!(needs[0].text, "The changed gateway.toml is not in force: g.toml:2: hub.password_file: ….");
+    assert_eq!(
+        needs[0].text,
+        "The changed gateway.toml is not in force: /etc/edge/g.toml:2: hub.password_file: …: No such file."
+    );
 }
 
 /// As at a start between the halves of a renewal: gateway.toml is as it was.
