@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::offline_queue::OfflineQueue;
 use super::retained_walk::PendingRetained;
+use super::session_user::SessionUser;
 use super::wills::PendingWill;
 use crate::puback_chain::ConnectionId;
 use crate::session::{Memory, Resume};
@@ -16,10 +17,8 @@ pub(super) struct ClientKey(pub(super) u64);
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) id: Utf8,
-    /// User to whom the session belongs: the name in the certificate, or the user name of the CONNECT, at the session's begin.
-    pub(super) user: Option<Utf8>,
-    /// Set if the user name comes from a verified certificate.
-    pub(super) is_certified: bool,
+    /// User to whom the session belongs since its begin.
+    pub(super) user: SessionUser,
     pub(super) connection: Option<ConnectionId>,
     /// State of unacknowledged deliveries while the client is not connected; empty while it is.
     pub(super) resume: Resume,
@@ -64,14 +63,13 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub(super) fn add(&mut self, id: Utf8, user: Option<Utf8>, is_certified: bool) -> ClientKey {
+    pub(super) fn add(&mut self, id: Utf8, user: SessionUser) -> ClientKey {
         self.next += 1;
         let key = ClientKey(self.next);
         self.keys.insert(id.clone(), key);
         let client = Client {
             id,
             user,
-            is_certified,
             connection: None,
             resume: Resume::new(),
             resume_memory: Memory::default(),

@@ -1,7 +1,7 @@
 //! Handling of CONNECT: decides if the client may connect, and which session it gets (§3.1, §4.1).
 
 use super::delivery::Tag;
-use super::session_user::{SessionUser, user_of};
+use super::session_user::SessionUser;
 use super::wills::PendingWill;
 use super::{ClientKey, Event, Listener, LoginRequest, Output};
 use crate::ingest::{Ingest, Now};
@@ -13,10 +13,11 @@ impl<I: Ingest> Listener<I> {
     pub(super) fn on_connect(&mut self, now: Now, id: ConnectionId, connect: &Connect) {
         let Some(state) = self.connections.get(id) else { return };
         let (peer, certified) = (state.peer, state.certified.clone());
+        let user = SessionUser::of(certified.as_ref(), connect);
         if let Err(reason) =
             self.may_connect(now, &LoginRequest { peer, certificate_name: certified.as_deref(), connect })
         {
-            self.refuse_client(now, id, connect, reason);
+            self.refuse_client(now, id, (connect, user), reason);
             return;
         }
         let client_id = match self.client_id(connect) {
@@ -28,20 +29,17 @@ impl<I: Ingest> Listener<I> {
         accept.assigned_client_id = is_assigned.then(|| client_id.clone());
         // Before anything changes: a client that cannot be told takes no session over.
         if self.connections.get(id).is_some_and(|state| !state.session.can_accept(&accept)) {
-            self.refuse_client(now, id, connect, ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
+            self.refuse_client(now, id, (connect, user), ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
             return;
         }
         let existing = self.clients.key(&client_id);
         if let Some(key) = existing {
-            let user = SessionUser::of(certified.as_ref(), connect);
-            self.take_over(now, key, id, user, connect.clean_start);
+            self.take_over(now, key, id, user.clone(), connect.clean_start);
         }
         // A session without expiry ended with the connection that was taken over; another user's has ended too.
         let existing = existing.filter(|key| self.clients.get(*key).is_some());
-        let Some(key) =
-            existing.or_else(|| self.new_client(now, client_id.clone(), certified.clone(), connect))
-        else {
-            self.refuse_client(now, id, connect, ReasonCode::QUOTA_EXCEEDED);
+        let Some(key) = existing.or_else(|| self.new_client(now, client_id.clone(), user.clone())) else {
+            self.refuse_client(now, id, (connect, user), ReasonCode::QUOTA_EXCEEDED);
             return;
         };
         let expiry_s = self.expiry(connect);
@@ -93,11 +91,15 @@ impl<I: Ingest> Listener<I> {
         Ok(())
     }
 
-    fn refuse_client(&mut self, now: Now, id: ConnectionId, connect: &Connect, reason: ReasonCode) {
+    fn refuse_client(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        (connect, user): (&Connect, SessionUser),
+        reason: ReasonCode,
+    ) {
         self.stats.refused += 1;
         let client = connect.client_id.detached();
-        let certified = self.connections.get(id).and_then(|state| state.certified.clone());
-        let user = certified.or_else(|| user_of(connect).map(Utf8::detached));
         self.outputs.push_back(Output::Event(Event::Refused { connection: id, client, user, reason }));
         if let Some(state) = self.connections.get_mut(id) {
             state.session.refuse(now.up_ms, reason);
@@ -105,20 +107,12 @@ impl<I: Ingest> Listener<I> {
     }
 
     /// Creates a session; `None` at the limit of sessions.
-    fn new_client(
-        &mut self,
-        now: Now,
-        id: Utf8,
-        certified: Option<Utf8>,
-        connect: &Connect,
-    ) -> Option<ClientKey> {
+    fn new_client(&mut self, now: Now, id: Utf8, user: SessionUser) -> Option<ClientKey> {
         if self.clients.len() >= self.config.max_sessions {
             let expendable = self.clients.expendable()?;
             self.give_up_session(now, expendable);
         }
-        let is_certified = certified.is_some();
-        let user = certified.or_else(|| user_of(connect).map(Utf8::detached));
-        Some(self.clients.add(id, user, is_certified))
+        Some(self.clients.add(id, user))
     }
 
     fn terms(&self, connect: &Connect) -> Accept {

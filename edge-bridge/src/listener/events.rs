@@ -145,8 +145,8 @@ pub enum Event {
         connection: ConnectionId,
         /// Client identifier that the CONNECT gave.
         client: Utf8,
-        /// Name in its certificate, or the user name of its CONNECT; `None` without either.
-        user: Option<Utf8>,
+        /// User as whom it came.
+        user: SessionUser,
         /// Reason sent to the client; a 3.1.1 client got the nearest return code.
         reason: ReasonCode,
     },
@@ -171,8 +171,8 @@ pub enum Event {
         connection: ConnectionId,
         /// Identifier of the client.
         client: Utf8,
-        /// User to whom the client's session belongs: the name in its certificate, or the user name of its CONNECT; `None` without either.
-        user: Option<Utf8>,
+        /// User to whom the client's session belongs.
+        user: SessionUser,
         /// The topic; escape it before showing it to people.
         topic: Utf8,
         /// The rule that the topic breaks.
@@ -183,7 +183,7 @@ pub enum Event {
         /// Identifier of the client.
         client: Utf8,
         /// User to whom the client's session belongs.
-        user: Option<Utf8>,
+        user: SessionUser,
         /// Topic of the will; escape it before showing it to people.
         topic: Utf8,
         /// Set if the user no longer exists, see [`Standing::Gone`](super::Standing::Gone); otherwise it has lost the right to the topic.

@@ -3,6 +3,7 @@
 use super::auth::{Access, ClientRef, Standing};
 use super::client::Client;
 use super::connection::Connection;
+use super::session_user::SessionUser;
 use super::{ClientKey, Listener, SessionEnd};
 use crate::ingest::{Ingest, Now};
 use crate::puback_chain::ConnectionId;
@@ -11,7 +12,8 @@ use crate::wire::ReasonCode;
 impl Client {
     /// Returns the client as access decisions see it.
     pub(super) fn reference(&self) -> ClientRef<'_> {
-        ClientRef { client_id: &self.id, user: self.user.as_deref(), is_certified: self.is_certified }
+        let SessionUser { name, is_certified } = &self.user;
+        ClientRef { client_id: &self.id, user: name.as_deref(), is_certified: *is_certified }
     }
 }
 
@@ -45,7 +47,7 @@ impl<I: Ingest> Listener<I> {
             self.disconnect(now, Some(id));
         }
         for (key, connection) in self.clients.keyed().collect::<Vec<_>>() {
-            if self.clients.get(key).is_some_and(|client| client.is_certified) {
+            if self.clients.get(key).is_some_and(|client| client.user.is_certified) {
                 self.disconnect(now, connection);
             }
         }

@@ -1,18 +1,11 @@
 //! Session takeover (\[MQTT-3.1.4-3\]): a client connects under the identifier of an older connection, which is ended. The session goes on with the
 //! new connection if it is of the same user.
 
-use super::client::Client;
 use super::session_user::SessionUser;
 use super::{ClientKey, Event, Listener, Output, SessionEnd};
 use crate::ingest::{Ingest, Now};
 use crate::puback_chain::ConnectionId;
 use crate::wire::ReasonCode;
-
-impl Client {
-    fn session_user(&self) -> SessionUser {
-        SessionUser { name: self.user.clone(), is_certified: self.is_certified }
-    }
-}
 
 impl<I: Ingest> Listener<I> {
     /// Has a client that connects, as `by`, take over the session under its identifier: ends an older connection, and also the session for Clean
@@ -27,7 +20,7 @@ impl<I: Ingest> Listener<I> {
         clean_start: bool,
     ) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        let (old, owner, id) = (client.connection, client.session_user(), client.id.clone());
+        let (old, owner, id) = (client.connection, client.user.clone(), client.id.clone());
         let is_theirs = owner == user;
         if is_theirs {
             client.will.take_if(|will| will.is_taken_back());

@@ -12,14 +12,9 @@ pub struct SessionUser {
 }
 
 impl SessionUser {
-    /// Returns the user of a CONNECT, whose name is that of the client's certificate if it showed one.
+    /// Returns the user of a CONNECT, whose name is that of the client's certificate if it showed one. An empty user name is none.
     pub(super) fn of(certified: Option<&Utf8>, connect: &Connect) -> Self {
-        let name = certified.or_else(|| user_of(connect)).map(Utf8::detached);
-        Self { name, is_certified: certified.is_some() }
+        let said = connect.username.as_ref().filter(|user| !user.is_empty());
+        Self { name: certified.or(said).map(Utf8::detached), is_certified: certified.is_some() }
     }
-}
-
-/// Returns the user name of a CONNECT; `None` if it is missing or empty.
-pub(super) fn user_of(connect: &Connect) -> Option<&Utf8> {
-    connect.username.as_ref().filter(|user| !user.is_empty())
 }

@@ -1,7 +1,7 @@
 //! Connections of clients: who may come in, under which name, and what is told of the end.
 
 use bytes::BytesMut;
-use edge_bridge::listener::{Access, Config, Event, Input, Listener};
+use edge_bridge::listener::{Access, Config, Event, Input, Listener, SessionUser};
 use edge_bridge::session::Closed;
 use edge_bridge::wire::{
     Connect, Packet, PropertyId, QoS, ReasonCode, Subscription, Value, Version, encode, encoded_len,
@@ -283,7 +283,7 @@ fn who_may_not_connect_is_told_so() {
     let refused = Event::Refused {
         connection: peer.connection,
         client: text("c"),
-        user: None,
+        user: SessionUser::default(),
         reason: ReasonCode::BAD_USER_NAME_OR_PASSWORD,
     };
     assert!(site.events.contains(&refused));

@@ -106,7 +106,7 @@ fn a_refused_topic_is_told_with_its_user_and_again_under_changed_rights() {
         .iter()
         .filter_map(|event| match event {
             Event::TopicRefused { client, user, topic, .. } => {
-                Some((client.as_str(), user.as_deref(), topic.as_str()))
+                Some((client.as_str(), user.name.as_deref(), topic.as_str()))
             }
             _ => None,
         })
@@ -160,7 +160,7 @@ fn a_will_needs_the_right_when_it_is_left_and_when_it_is_published() {
 fn refused_wills(site: &Site) -> Vec<(&str, Option<&str>, &str, bool)> {
     let told = site.events.iter().filter_map(|event| match event {
         Event::WillRefused { client, user, topic, is_user_gone } => {
-            Some((client.as_str(), user.as_deref(), topic.as_str(), *is_user_gone))
+            Some((client.as_str(), user.name.as_deref(), topic.as_str(), *is_user_gone))
         }
         _ => None,
     });

@@ -251,7 +251,7 @@ impl ClientLog {
             Event::Refused { connection, client, user, reason } => {
                 self.refused_connection = Some(*connection);
                 let Some(clients) = self.refused.add() else { return };
-                tracing::warn!(address, client = %quoted(client), user = %quoted(user.as_deref().unwrap_or_default()), %reason, clients, "a client was refused");
+                tracing::warn!(address, client = %quoted(client), user = %quoted(user.name.as_deref().unwrap_or_default()), %reason, clients, "a client was refused");
             }
             Event::NoTls { error, .. } => {
                 let Some(clients) = self.no_tls.add() else { return };

@@ -32,8 +32,8 @@ pub(super) fn memory_of_client(client: &Client) -> (Memory, Option<u64>) {
     let mut memory = client.resume_memory;
     memory += waiting;
     memory.own += client.retained.bytes();
-    memory.own +=
-        will + client.id.len() + client.user.as_ref().map_or(0, |user| user.len()) + client.filter_bytes;
+    let user = client.user.name.as_ref().map_or(0, |name| name.len());
+    memory.own += will + client.id.len() + user + client.filter_bytes;
     (memory, is_waiting.then_some(client.sent_ms))
 }
 

@@ -200,7 +200,7 @@ impl<I: Ingest> Listener<I> {
             client.ends_ms.map_or(u64::from(client.expiry_s) * 1000, |at_ms| at_ms.saturating_sub(now_ms));
         let mut properties = PropertiesBuilder::new();
         properties.push(PropertyId::SessionExpiryInterval, Value::U32(seconds(left_ms)))?;
-        if client.is_certified {
+        if client.user.is_certified {
             properties.user(CERTIFIED, "")?;
         }
         if client.connection.is_some() {
@@ -212,7 +212,7 @@ impl<I: Ingest> Listener<I> {
             }
         }
         let properties = properties.finish();
-        let connect = Connect { username: client.user.clone(), properties, ..connect_of(client) };
+        let connect = Connect { username: client.user.name.clone(), properties, ..connect_of(client) };
         encode(&Packet::Connect(Box::new(connect)), Version::V5, out)?;
         for (subscription, identifier) in self.topics.subscriptions.of(key) {
             let mut properties = PropertiesBuilder::new();

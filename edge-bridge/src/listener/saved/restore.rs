@@ -9,7 +9,7 @@ use crate::listener::events::{Restored, SessionEnd};
 use crate::listener::message::Message;
 use crate::listener::sys_names::is_sys;
 use crate::listener::wills::PendingWill;
-use crate::listener::{ClientKey, Listener};
+use crate::listener::{ClientKey, Listener, SessionUser};
 use crate::session::{Resume, SavedExchange};
 use crate::wire::{PropertyId, Publish, Subscribe, Utf8};
 
@@ -120,7 +120,7 @@ impl<I: Ingest> Listener<I> {
         let left_ms = (u64::from(expiry_s) * 1000).saturating_sub(away_ms);
         restored.expired += usize::from(left_ms == 0);
         let is_certified = connect.properties.user_property(CERTIFIED).is_some();
-        let user = connect.username.as_ref().map(crate::wire::Utf8::detached);
+        let user = SessionUser { name: connect.username.as_ref().map(Utf8::detached), is_certified };
         let will = match session.has_will_of_connected {
             true => PendingWill::of_connected(connect, now.up_ms, seconds(left_ms)),
             false => PendingWill::restored(connect, now.up_ms, age_ms),
@@ -128,7 +128,7 @@ impl<I: Ingest> Listener<I> {
         let is_refused = will.as_ref().is_some_and(|will| self.is_own_topic(&will.publish.topic));
         restored.refused += usize::from(is_refused);
         let will = will.filter(|_| !is_refused);
-        let key = self.clients.add(connect.client_id.detached(), user, is_certified);
+        let key = self.clients.add(connect.client_id.detached(), user);
         let client = self.clients.get_mut(key)?;
         client.expiry_s = expiry_s;
         client.left_ms = now.up_ms;

@@ -59,7 +59,7 @@ fn trouble(event: &Event) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use edge_bridge::listener::ConnectionId;
+    use edge_bridge::listener::{ConnectionId, SessionUser};
     use edge_bridge::wire::{TopicError, Utf8};
 
     #[test]
@@ -67,7 +67,8 @@ mod tests {
         let client = Utf8::from_static("a\nb");
         let topic = Utf8::from_static("out/x");
         let error = TopicError::Reserved;
-        let event = Event::TopicRefused { connection: ConnectionId(1), client, user: None, topic, error };
+        let user = SessionUser::default();
+        let event = Event::TopicRefused { connection: ConnectionId(1), client, user, topic, error };
         let what = trouble(&event).unwrap();
         assert!(!what.contains('\n') && what.contains("out/x"), "{what}");
         let mut log = ClientLog::default();

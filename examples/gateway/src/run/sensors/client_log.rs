@@ -180,7 +180,7 @@ fn trouble(event: &Event, address: Option<SocketAddr>) -> Option<Trouble> {
     match event {
         Event::Refused { client, user, reason, .. } => Some(Trouble {
             cause: format!("refused: {reason}"),
-            said: match user {
+            said: match &user.name {
                 Some(user) => format!(
                     "client \"{}\" of user \"{}\" was refused: {reason}",
                     Escaped(client),

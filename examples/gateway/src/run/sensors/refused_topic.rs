@@ -18,13 +18,14 @@ impl RefusedTopic {
     pub(super) fn of(event: &Event) -> Option<Self> {
         let Event::TopicRefused { client, user, topic, error, .. } = event else { return None };
         let shown = |text: &str| Escaped(text).to_string();
-        let user = user.as_deref().map(shown);
+        let user = user.name.as_deref().map(shown);
         Some(Self { client: shown(client), user, topic: shown(topic), error: *error })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use edge_bridge::listener::SessionUser;
     use edge_bridge::puback_chain::ConnectionId;
     use edge_bridge::wire::Utf8;
 
@@ -35,7 +36,7 @@ mod tests {
         let event = Event::TopicRefused {
             connection: ConnectionId(1),
             client: Utf8::from_static("a\u{202e}b"),
-            user: Some(Utf8::from_static("c\"d")),
+            user: SessionUser { name: Some(Utf8::from_static("c\"d")), is_certified: false },
             topic: Utf8::try_from("x".repeat(60_000).as_str()).unwrap(),
             error: TopicError::Denied,
         };

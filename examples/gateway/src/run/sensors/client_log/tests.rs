@@ -5,7 +5,7 @@ use crate::run::log::captured_log::captured;
 
 use super::*;
 use bytes::BytesMut;
-use edge_bridge::listener::{ConnectionId, SessionEnd};
+use edge_bridge::listener::{ConnectionId, SessionEnd, SessionUser};
 use edge_bridge::session::{Closed, Violation};
 use edge_bridge::wire::{Limits, decode_connect};
 
@@ -42,7 +42,8 @@ fn what_is_held_back_is_counted_with_its_own_cause_and_its_addresses() {
     let (client, topic) = (Utf8::from_static("c"), Utf8::from_static("out/x"));
     let connection = ConnectionId(1);
     let error = TopicError::Reserved;
-    let publish = Event::TopicRefused { connection, client: client.clone(), user: None, topic, error };
+    let user = SessionUser::default();
+    let publish = Event::TopicRefused { connection, client: client.clone(), user, topic, error };
     let ended = Event::SessionEnded { client, dropped: 1, why: SessionEnd::Expired };
     let mut log = ClientLog::default();
     let lines = captured(|| {
@@ -184,9 +185,8 @@ fn a_refusal_names_the_key_that_changes_it_or_says_that_none_does() {
             "refused: only the server publishes there ($SYS is the gateway's, but for states of other bridges)",
         ),
     ] {
-        let (client, topic) = (client.clone(), Utf8::from_static(topic));
-        let event =
-            Event::TopicRefused { connection, client, user: None, topic, error: TopicError::Reserved };
+        let (client, topic, user) = (client.clone(), Utf8::from_static(topic), SessionUser::default());
+        let event = Event::TopicRefused { connection, client, user, topic, error: TopicError::Reserved };
         let said = trouble(&event).unwrap().said;
         assert!(said.ends_with(expected), "{said}");
     }
@@ -246,7 +246,8 @@ fn damage_to_saved_clients_is_one_line_with_escaped_names() {
 #[test]
 fn who_is_closed_for_memory_without_a_name_is_told_and_who_is_refused_is_told_once() {
     let (connection, reason) = (ConnectionId(1), ReasonCode::QUOTA_EXCEEDED);
-    let refused = Event::Refused { connection, client: Utf8::from_static("c"), user: None, reason };
+    let user = SessionUser::default();
+    let refused = Event::Refused { connection, client: Utf8::from_static("c"), user, reason };
     let ended = Event::Disconnected { connection, client: None, why: Closed::Local(reason) };
     let said = |events: &[&Event]| {
         let mut log = ClientLog::default();
@@ -297,7 +298,7 @@ fn a_login_that_fails_has_a_line_a_minute_for_each_address() {
     let refused = |user: &str| Event::Refused {
         connection: ConnectionId(1),
         client: Utf8::from_static("c"),
-        user: Utf8::try_from(user.to_owned()).ok(),
+        user: SessionUser { name: Utf8::try_from(user.to_owned()).ok(), is_certified: false },
         reason: ReasonCode::BAD_USER_NAME_OR_PASSWORD,
     };
     let from = |n: usize| format!("10.0.{}.{}:1", n / 250, n % 250).parse().ok();

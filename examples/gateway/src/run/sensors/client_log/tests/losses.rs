@@ -25,7 +25,7 @@ fn a_session_that_cost_messages_is_told_with_its_cause_but_not_the_clients_own_w
 fn a_will_that_is_refused_is_told_with_the_file_that_decides() {
     let refused = |client: &'static str, is_user_gone| Event::WillRefused {
         client: Utf8::from_static(client),
-        user: Some(Utf8::from_static("ann")),
+        user: SessionUser { name: Some(Utf8::from_static("ann")), is_certified: false },
         topic: Utf8::from_static("a\nb"),
         is_user_gone,
     };
