@@ -50,6 +50,7 @@ impl fmt::Display for Unfit {
 enum Remedy {
     MendFile,
     FitCertificate,
+    Reload,
     Restart,
     Drain,
     PutKeyBack,
@@ -73,6 +74,11 @@ impl Refusal {
         let shareable = findings.shareable_summaries(Severity::Error).next().unwrap_or_default();
         let remedy = if findings.are_of_identities() { Remedy::FitCertificate } else { Remedy::MendFile };
         Self { why, shareable, remedy }
+    }
+
+    /// Creates the refusal of a configuration that had mistakes and has none any more, in a gateway that reads its files at a signal.
+    pub(crate) fn not_reloaded() -> Self {
+        Self::of_valid("it has no mistake any more, and waits for its reload".to_owned(), Remedy::Reload)
     }
 
     /// Creates the refusal of a valid change that no reload can apply. `sources`: files of the changed configuration.
@@ -127,6 +133,9 @@ impl Refusal {
             }
             Remedy::FitCertificate => {
                 "Put a certificate and a key that fit in place: they are read by themselves, no restart is needed. `edge-gateway check` names every mistake. The configuration that was in force goes on. If gateway.toml has changed, too, reload it then."
+            }
+            Remedy::Reload => {
+                "What was in force goes on. Reload the file: a change that no reload can apply is told then."
             }
             Remedy::Restart => {
                 "What was in force goes on. The file is valid, but a reload cannot apply this change: restart the gateway when the plant allows it."

@@ -189,19 +189,30 @@ impl Reload {
         self.running().follows_files || self.went_back
     }
 
-    /// Withdraws the refusal of files that had mistakes, if they have the configuration in force again, such as after a password file was put back.
-    /// Applies nothing: for that there is the signal.
+    /// Looks again at files that had mistakes. Withdraws their refusal if they have the configuration in force again, such as after a password file was
+    /// put back, and has it say what is so now otherwise. Applies nothing: for that there is the signal.
     async fn withdraw_mended(&mut self) {
         if !self.may_be_mended() {
             return;
         }
         self.mistaken = Some(Instant::now());
-        let Some(Ok((next, _))) = self.with_files(|_, file| Config::load(file)).await else { return };
-        let next = Arc::new(next);
-        if self.decide(&next).await == Decision::Nothing {
-            self.mistaken = None;
-            self.keep_unchanged(next);
-        }
+        let Some(loaded) = self.with_files(|_, file| Config::load(file)).await else { return };
+        let why = match loaded {
+            Err(findings) => Refusal::mistakes(&findings),
+            Ok((next, _)) => {
+                let next = Arc::new(next);
+                if self.decide(&next).await == Decision::Nothing {
+                    self.mistaken = None;
+                    self.keep_unchanged(next);
+                    return;
+                }
+                Refusal::not_reloaded()
+            }
+        };
+        self.in_force.send_if_modified(|in_force| {
+            let before = in_force.refused.replace(why);
+            before != in_force.refused
+        });
     }
 
     /// Returns whether the files differ from those read last, and were the same at two checks.

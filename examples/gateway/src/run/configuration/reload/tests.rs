@@ -260,8 +260,15 @@ async fn a_refusal_is_withdrawn_within_a_minute_of_the_mend_and_nothing_else_is_
     std::fs::write(&file, text.replacen("plant/#", "plant/+", 1)).unwrap();
     tokio::time::advance(MISTAKES_AGAIN).await;
     reload.withdraw_mended().await;
-    assert!(is_refused(&reload));
     assert_eq!(reload.running().routes[0].filter_topic, "plant/#");
+    let why = |reload: &Reload| reload.in_force.borrow().refused.clone().unwrap();
+    let told = why(&reload);
+    assert!(told.text().contains("no mistake any more") && told.action().contains("Reload"), "{told:?}");
+    std::fs::write(&users, "garbage").unwrap();
+    tokio::time::advance(MISTAKES_AGAIN).await;
+    reload.withdraw_mended().await;
+    assert!(why(&reload).action().contains("Mend the file"), "{:?}", why(&reload));
+    std::fs::write(&users, "").unwrap();
     std::fs::write(&file, &text).unwrap();
     tokio::time::advance(MISTAKES_AGAIN).await;
     reload.withdraw_mended().await;
