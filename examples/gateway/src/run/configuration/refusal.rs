@@ -107,6 +107,11 @@ impl Refusal {
         Self { shareable: why.clone(), why, remedy }
     }
 
+    /// Returns whether certificates of the gateway's own, or their keys, that cannot be used are all that is wrong.
+    pub(crate) fn is_of_certificates(&self) -> bool {
+        self.remedy == Remedy::FitCertificate
+    }
+
     /// Returns the reason for the log of this machine. A mistake may quote what stands in the place of the path of a secret.
     pub(crate) fn why(&self) -> &str {
         &self.why

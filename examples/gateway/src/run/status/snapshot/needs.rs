@@ -7,6 +7,7 @@ mod queue;
 use edge_bridge::wire::TopicError;
 
 use crate::config::tls::UnfitForClients;
+use crate::run::configuration::refusal::Refusal;
 use crate::run::hub::link_trouble::LinkTrouble;
 use crate::run::sensors::refused_topic::RefusedTopic;
 use crate::run::status::certificates::{End, Role};
@@ -92,8 +93,13 @@ pub(in crate::run::status) fn without_queue(
 }
 
 fn certificates(needs: &mut Needs, facts: &Facts, ends: &[End]) {
-    // The listener itself says what it cannot show, and since when.
-    let is_told = |end: &End| end.role == Role::Listener && end.is_unreadable && facts.without_tls.is_some();
+    // The refusal of the configuration says which one, and why; the listener itself what it cannot show, and since when.
+    let is_refused = facts.refused.as_ref().is_some_and(Refusal::is_of_certificates);
+    let is_told = |end: &End| match end.role {
+        Role::Listener => end.is_unreadable && (is_refused || facts.without_tls.is_some()),
+        Role::Hub | Role::Broker => end.is_unreadable && is_refused,
+        _ => false,
+    };
     for end in ends.iter().filter(|end| end.needs_somebody() && !is_told(end)) {
         let whose = match end.role {
             Role::Hub => "The gateway's certificate for the hub",
