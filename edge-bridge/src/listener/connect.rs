@@ -22,7 +22,7 @@ impl<I: Ingest> Listener<I> {
         }
         let client_id = match self.client_id(connect) {
             Ok(client_id) => client_id,
-            Err(reason) => return self.refuse_client(now, id, connect, reason),
+            Err(reason) => return self.refuse_client(now, id, (connect, user), reason),
         };
         let mut accept = self.terms(connect);
         let is_assigned = connect.client_id.is_empty() && connect.version == Version::V5;
