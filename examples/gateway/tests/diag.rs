@@ -178,6 +178,33 @@ fn nothing_that_is_there_is_replaced_and_no_link_is_followed() {
     assert_eq!(usage.status.code(), Some(2), "no target");
 }
 
+/// By the name, as `tar caf` does it: what is called so is unpacked so.
+#[test]
+fn a_name_that_ends_in_gz_or_tgz_is_compressed() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let made = |name: &str| {
+        let archive = dir.path().join(name);
+        assert_eq!(diag(&[Path::new("--state"), &state], &archive).status.code(), Some(0), "{name}");
+        archive
+    };
+    let plain = made("a.tar");
+    for name in ["a.tar.gz", "a.tgz", "A.TGZ"] {
+        let archive = made(name);
+        let (folder, mode) =
+            (dir.path().join(format!("of {name}")), fs::metadata(&archive).unwrap().permissions().mode());
+        fs::create_dir(&folder).unwrap();
+        let unpacked = Command::new("tar").arg("xzf").arg(&archive).arg("-C").arg(&folder).output().unwrap();
+        assert!(unpacked.status.success(), "{name}: {}", String::from_utf8_lossy(&unpacked.stderr));
+        let listed = fs::read_to_string(folder.join("edge-gateway-diag/state.txt")).unwrap();
+        assert_eq!((listed, mode & 0o777), (part(&plain, "state.txt"), 0o600), "{name}");
+        assert_eq!(names(&archive), names(&plain), "{name}");
+        assert!(fs::metadata(&archive).unwrap().len() < fs::metadata(&plain).unwrap().len() / 2, "{name}");
+    }
+    assert_eq!(fs::read(&plain).unwrap()[257..262], *b"ustar", "a tar without compression");
+}
+
 /// A part has 256 KiB at most, whatever there is.
 #[test]
 fn it_stays_small() {

@@ -1,4 +1,9 @@
-//! Archive of small texts in the format of POSIX `tar` (ustar), as one value.
+//! Archive of small texts in the format of POSIX `tar` (ustar), as one value, with gzip or without.
+
+use std::io::{self, Write};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 const BLOCK: usize = 512;
 
@@ -16,6 +21,16 @@ pub(crate) fn tar(parts: &[(String, Vec<u8>)], unix_s: u64) -> Result<Vec<u8>, S
     // The end.
     bytes.resize(bytes.len() + 2 * BLOCK, 0);
     Ok(bytes)
+}
+
+/// Compresses an archive, as `tar xzf` takes it.
+///
+/// # Errors
+/// None: memory takes every byte.
+pub(crate) fn gzip(archive: &[u8]) -> io::Result<Vec<u8>> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(archive)?;
+    gzip.finish()
 }
 
 fn header(name: &str, size: u64, unix_s: u64) -> Option<[u8; BLOCK]> {
@@ -46,7 +61,6 @@ fn header(name: &str, size: u64, unix_s: u64) -> Option<[u8; BLOCK]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
     use std::process::{Command, Stdio};
 
     fn tar_does(arguments: &[&str], archive: &[u8]) -> String {

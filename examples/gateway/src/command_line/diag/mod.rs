@@ -41,8 +41,8 @@ pub(crate) struct Arguments {
     /// The state directory of the gateway; wins over the file's
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// File to be made, a tar archive without compression; it must not be there. Mode 0600
-    #[arg(short, long, value_name = "FILE.tar")]
+    /// File to be made, a tar archive, compressed by gzip where its name ends in .gz or .tgz; it must not be there. Mode 0600
+    #[arg(short, long, value_name = "FILE.tar.gz")]
     output: PathBuf,
 }
 
@@ -51,8 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let unix_s = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let parts = parts(arguments, unix_s);
     let output = &arguments.output;
-    let written =
-        archive::tar(&parts, unix_s).map_err(io::Error::other).and_then(|bytes| write(output, &bytes));
+    let written = archived(output, &parts, unix_s).and_then(|bytes| write(output, &bytes));
     if let Err(error) = written {
         edge_print::complain!("edge-gateway: {}: {error}", OneLine(&output.display().to_string()));
         return ExitCode::FAILURE;
@@ -61,6 +60,13 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let text =
         format!("{about}{} is for its owner alone; look into it before you give it away\n", output.display());
     super::standard_output::print(&printable_lines(&text)).err().unwrap_or(ExitCode::SUCCESS)
+}
+
+/// Returns the archive in the form that its name promises.
+fn archived(path: &Path, parts: &[(String, Vec<u8>)], unix_s: u64) -> io::Result<Vec<u8>> {
+    let archive = archive::tar(parts, unix_s).map_err(io::Error::other)?;
+    let is = |end: &str| path.extension().is_some_and(|found| found.eq_ignore_ascii_case(end));
+    if is("gz") || is("tgz") { archive::gzip(&archive) } else { Ok(archive) }
 }
 
 fn printable_lines(text: &str) -> String {
