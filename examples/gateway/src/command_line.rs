@@ -93,6 +93,9 @@ enum Command {
         /// Print instead the one configuration that is made of the file, what it includes and the environment, with the origin of each key: a gateway.toml of its own
         #[arg(long)]
         effective: bool,
+        /// Print what is wrong alone, and nothing of what the configuration means: without the simulations of its costs, for the start of a service
+        #[arg(long, conflicts_with_all = ["effective", "measured", "rate", "payload", "sensors", "topic"])]
+        findings: bool,
         /// Also connect to each address of the hub, as ID-check, and say what it grants. Exit code 1 if it refuses something, 69 if it is not reached
         #[arg(long, conflicts_with = "effective")]
         online: bool,
@@ -145,10 +148,11 @@ pub fn run() -> ExitCode {
             let env = |name: &str| std::env::var(name).ok();
             print(&Effective { sources: &config.sources, env: &env }.to_string())
         }),
-        Command::Check { file, load, online, publish, .. } => with(&file, |config| {
-            let printed = print_meaning(config, &load);
+        Command::Check { file, findings, load, online, publish, .. } => with(&file, |config| {
+            let state = load.state.as_deref().or(config.state.as_deref());
+            warn(config, state);
+            let printed = if findings { Ok(()) } else { print_meaning(config, state, &load) };
             let checked = || {
-                let state = load.state.as_deref().or(config.state.as_deref());
                 let key = state.map_or(Ok(()), |state| queue_key::check(config, state));
                 signers::check(config).and(key)
             };
@@ -203,20 +207,21 @@ fn print(text: &str) -> ExitCode {
     standard_output::print(text).err().unwrap_or(ExitCode::SUCCESS)
 }
 
-fn print_meaning(config: &Config, site: &LoadArguments) -> Result<(), ExitCode> {
+/// Prints warnings about this machine on standard error.
+fn warn(config: &Config, state: Option<&Path>) {
+    let room = state.and_then(|state| free_disk::warning(config, state));
+    for warning in room.into_iter().chain(trusted_clock::warning(config)) {
+        edge_print::complain!("warning: {}", OneLine(&warning));
+    }
+}
+
+fn print_meaning(config: &Config, state: Option<&Path>, site: &LoadArguments) -> Result<(), ExitCode> {
     let (clock, files) = (run::wall_clock(config).sync(), OpenFiles::of_this_process());
     let LoadArguments { rate: messages_per_s, payload: payload_bytes, sensors, topic: topic_bytes, .. } =
         *site;
     let mut load = Load { messages_per_s, payload_bytes, sensors, topic_bytes, measured: None };
     if site.measured {
         measured_load::measure(config, site.state.as_deref(), &mut load)?;
-    }
-    let state = site.state.as_deref().or(config.state.as_deref());
-    if let Some(warning) = state.and_then(|state| free_disk::warning(config, state)) {
-        edge_print::complain!("warning: {}", OneLine(&warning));
-    }
-    if let Some(warning) = trusted_clock::warning(config) {
-        edge_print::complain!("warning: {}", OneLine(&warning));
     }
     let queue = state.and_then(|state| queue_key::line(config, state)).unwrap_or_default();
     let wear = state.and_then(flash_wear_line::line).unwrap_or_default();
