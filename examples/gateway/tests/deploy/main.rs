@@ -12,6 +12,7 @@
 
 mod install;
 mod materials;
+mod overlays;
 mod packages;
 mod policy;
 mod schema;
@@ -288,51 +289,6 @@ fn every_site_s_configuration_is_accepted_and_has_the_room_that_check_names() {
         assert!(figure(&printed, "RAM at most") + 32.0 <= memory, "{of}: {memory} MiB: {printed}");
         // And twice max_bytes when the hub first refuses a message.
         assert!(figure(&printed, "disk reserved") * 1.9 <= storage, "{of}: {storage} MiB: {printed}");
-    }
-}
-
-#[test]
-#[ignore = "needs kubectl: cargo test -p edge-gateway --test deploy -- --ignored"]
-fn overlays_as_kubectl_renders_them_keep_the_rules() {
-    for (of, folder) in RENDERED {
-        let output = Command::new("kubectl").arg("kustomize").arg(deploy().join(of)).output().unwrap();
-        assert!(output.status.success(), "{of}: {}", String::from_utf8_lossy(&output.stderr));
-        let rendered = yaml::parse(&String::from_utf8(output.stdout).unwrap()).unwrap();
-        for document in &rendered {
-            assert_eq!(
-                [breaches(document), schema::breaches_of(document)].concat(),
-                Vec::<String>::new(),
-                "{of}"
-            );
-        }
-        let find = |kind: &str, start: &str| {
-            let is_it = |document: &&Yaml| {
-                document.text("kind") == kind && document.text("metadata.name").starts_with(start)
-            };
-            rendered.iter().find(is_it).unwrap_or_else(|| panic!("{of}: no {kind} {start}")).clone()
-        };
-        let namespace = find("Namespace", "iot-edge");
-        let Yaml::Map(labels) = namespace.at("metadata.labels") else { panic!("{of}") };
-        let label = |end: &str| {
-            let named = |name: &str| name == format!("pod-security.kubernetes.io/{end}");
-            labels.iter().find(|(name, _)| named(name)).map(|(_, value)| value.text("").to_owned())
-        };
-        let has_mosquitto = of == "beside-mosquitto" || folder == "clusters/plant-east-02";
-        let enforced = if has_mosquitto { "privileged" } else { "restricted" };
-        assert_eq!(
-            (label("enforce").as_deref(), label("warn").as_deref()),
-            (Some(enforced), Some("restricted")),
-            "{of}"
-        );
-        let image =
-            find("StatefulSet", "edge-gateway").text("spec.template.spec.containers.0.image").to_owned();
-        assert!(image.ends_with(concat!(":", env!("CARGO_PKG_VERSION"))), "{of}: {image}");
-        let Yaml::Map(data) = find("ConfigMap", "edge-gateway-").at("data").clone() else { panic!("{of}") };
-        assert_eq!(data[0].1.text(""), read(deploy().join(folder).join("gateway.toml")), "{of}");
-        let info = find("ConfigMap", "site-info-");
-        site_info(of)
-            .iter()
-            .for_each(|(name, value)| assert_eq!(info.text(&format!("data.{name}")), value, "{of}"));
     }
 }
 
