@@ -232,3 +232,30 @@ fn a_hub_that_closes_or_never_answers_costs_that_topic_alone() {
         assert!(lines.contains(&line), "{line} is missing in\n{report}");
     }
 }
+
+/// Mosquitto says `max_inflight_messages` as its Receive Maximum, and no limit as the largest; MQTT 3.1.1 has no word for it.
+#[test]
+fn the_hubs_receive_maximum_is_told_beside_the_window() {
+    let without = |report: &str| {
+        let lines = online(report);
+        lines
+            .iter()
+            .filter(|line| line.contains("without their PUBACK"))
+            .map(|line| (*line).to_owned())
+            .collect()
+    };
+    let told = |most: u16, rest: &str| -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let hub = Mosquitto::start(dir.path(), &format!("max_inflight_messages {most}"));
+        let (code, report) = check(dir.path(), hub.address, rest, &[]);
+        assert_eq!(code, Some(0), "{report}");
+        without(&report)
+    };
+    let few = "at most 5 messages without their PUBACK: Receive Maximum 5, [hub] window = 40";
+    assert_eq!(told(5, "window = 40"), [few]);
+    let enough = "at most 40 messages without their PUBACK: Receive Maximum 700, [hub] window = 40";
+    assert_eq!(told(700, "window = 40"), [enough]);
+    let any = "at most 40 messages without their PUBACK: Receive Maximum 65535, [hub] window = 40";
+    assert_eq!(told(0, "window = 40"), [any]);
+    assert_eq!(told(5, "window = 40\nprotocol = \"3.1.1\""), [""; 0]);
+}

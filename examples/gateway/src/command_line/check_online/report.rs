@@ -61,6 +61,7 @@ impl fmt::Display for Report<'_> {
                 self.connection(f, reached)?;
                 self.line_to_hub(f, reached)?;
                 if let Some(limits) = &reached.connected.hub_limits {
+                    self.window(f, reached.connected.version, limits.receive_maximum)?;
                     self.limits(f, limits)?;
                 }
                 self.subscriptions(f, reached)?;
@@ -113,18 +114,22 @@ impl Report<'_> {
         }
     }
 
+    /// Writes which of the two limits of messages on their way counts, the hub's or the gateway's. MQTT 3.1.1 has none of the hub's.
+    fn window(&self, f: &mut Lines<'_, '_>, version: Option<Version>, receive_maximum: u16) -> fmt::Result {
+        let window = self.config.hub.window;
+        if version == Some(Version::V311) {
+            return Ok(());
+        }
+        let most = receive_maximum.min(window);
+        f.line(format_args!(
+            "at most {most} messages without their PUBACK: Receive Maximum {receive_maximum}, [hub] window = {window}"
+        ))
+    }
+
     /// Writes the hub's limits as far as they differ from those that MQTT has anyway.
     fn limits(&self, f: &mut Lines<'_, '_>, limits: &ServerLimits) -> fmt::Result {
         if limits.maximum_qos == QoS::AtMostOnce {
             f.line(format_args!("FAILS: the hub accepts QoS 0 alone: nothing can be delivered there"))?;
-        }
-        let window = self.config.hub.window;
-        match limits.receive_maximum {
-            u16::MAX => {}
-            few if few < window => f.line(format_args!(
-                "at most {few} messages without their PUBACK (Receive Maximum); [hub] window = {window}"
-            ))?,
-            enough => f.line(format_args!("Receive Maximum {enough}"))?,
         }
         if limits.maximum_packet_size != u32::MAX {
             let size = human_bytes(limits.maximum_packet_size.into());
