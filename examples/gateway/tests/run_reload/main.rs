@@ -8,7 +8,10 @@
 )]
 //! A changed gateway.toml, read again while sensors publish: what was acknowledged arrives, whatever the edit, and a wrong edit changes nothing.
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod random_edits;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,7 +28,6 @@ use support::gateway::Gateway;
 use support::mosquitto::{Arrived, Mosquitto, Subscriber};
 use support::publisher::Publisher;
 use support::relay::Relay;
-use support::rng::Rng;
 use support::{free_port, wait_until};
 
 const IN_FORCE: &str = "the routes of the changed configuration are in force";
@@ -305,79 +307,6 @@ fn a_file_that_a_link_exchanges_is_read_again_where_it_is_wanted() {
     let drop_all = "[[rule]]\nmatch = \"#\"\nstages = [ { deadband = { absolute = 1000.0 } } ]\n";
     fs::write(dir.path().join("second/rules.toml"), drop_all).unwrap();
     wait_until("the rules are in force", 30, || gateway.log().matches(IN_FORCE).count() == 2);
-}
-
-/// One of the edits that somebody makes.
-fn edit(rng: &mut Rng, file: &File) -> (String, &'static str) {
-    let format = *rng.pick(&["json", "cbor", "protobuf", "compact"]);
-    let hold = *rng.pick(&["", "filter = \"pass.toml\"\n", "batch_age = \"50ms\"\n", "lane = \"alarm\"\n"]);
-    let route = |name: &str, format: &str, more: &str| {
-        format!("[[route]]\nmatch = \"{name}\"\nto = \"out/{format}\"\nformat = \"{format}\"\n{more}")
-    };
-    match rng.below(10) {
-        0..=3 => (route("plant/#", format, hold), ""),
-        4 | 5 => (route("plant/t/0", format, "") + &route("plant/#", "json", hold), ""),
-        6 => {
-            (format!("[queue]\nmax_age = \"{}d\"\n{}", rng.between(2, 9), route("plant/#", format, hold)), "")
-        }
-        7 => (file.rest.replace("[[route]]", "[[rout]]"), REFUSED),
-        8 => (format!("{}filter = \"missing.toml\"\n", route("plant/#", format, "")), REFUSED),
-        _ => (format!("{}= broken", file.rest), REFUSED),
-    }
-}
-
-/// Promise 1, over thirty edits and two kills.
-#[test]
-fn nothing_acknowledged_is_lost_over_thirty_random_edits_under_load() {
-    let dir = tempfile::tempdir().unwrap();
-    let hub = Mosquitto::start(dir.path(), "max_inflight_messages 0\nmax_queued_messages 1000000");
-    let subscriber = Subscriber::start(hub.address, "#");
-    let pass = "[[rule]]\nmatch = \"#\"\nstages = [ { deadband = { absolute = 0.0 } } ]\n";
-    fs::write(dir.path().join("pass.toml"), pass).unwrap();
-    let wan = Relay::start(hub.address);
-    let (mut gateway, mut file) = started(dir.path(), wan.address, "", PLANT);
-    let mut sensor = Publisher::new(file.listen, "sensor", 50);
-    let (mut rng, mut n) = (Rng::new(18), 0);
-    for round in 0..30 {
-        let mut send = |sensor: &mut Publisher, count| {
-            for _ in 0..count {
-                n += 1;
-                sensor.publish(&format!("plant/t/{}", n % 5), &payload(n));
-            }
-        };
-        send(&mut sensor, 40);
-        let (rest, word) = edit(&mut rng, &file);
-        let next = File { rest, ..file.clone() };
-        next.write(&gateway.dir.join("gateway.toml"));
-        let told = |gateway: &Gateway| {
-            let log = gateway.log();
-            let words = if word.is_empty() { &[IN_FORCE, ANEW, SAME][..] } else { &[REFUSED][..] };
-            words.iter().map(|word| log.matches(word).count()).sum::<usize>()
-        };
-        let before = told(&gateway);
-        gateway.signal("HUP");
-        send(&mut sensor, 40);
-        wait_until("the edit is told of", 20, || told(&gateway) > before);
-        if word.is_empty() {
-            file = next;
-        }
-        match round {
-            5 | 17 => wan.cut(),
-            9 | 21 => wan.mend(),
-            7 | 24 => {
-                file.write(&gateway.dir.join("gateway.toml"));
-                gateway.kill_9();
-                gateway.start();
-            }
-            _ => {}
-        }
-    }
-    sensor.settle(0, 60);
-    let sent: BTreeSet<u64> = (1..=n).collect();
-    wait_until("everything acknowledged is at the hub", 60, || {
-        numbers(&subscriber.arrived()).is_superset(&sent)
-    });
-    assert_eq!(gateway.metric("edge_dropped_total{reason=\"overflow\"}").unwrap_or(0.0), 0.0);
 }
 
 /// A script that signals in a circle: neither the log nor the work grows with it.
