@@ -95,6 +95,36 @@ fn a_start_that_fails_leaves_what_is_held_to_the_next() {
     });
 }
 
+/// By the boot and the version that the last process left beside the queue.
+#[test]
+fn a_loss_of_power_and_an_upgrade_are_told_from_a_kill_and_a_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut gateway = gateway(dir.path(), free_port(), free_port(), "match = \"#\"");
+    // As another boot, or version, would have left it.
+    let change = |gateway: &Gateway, name: &str, value: &str| {
+        let path = gateway.state.join("restarts");
+        let text = fs::read_to_string(&path).unwrap();
+        let (before, behind) = text.split_once(&format!(" {name} ")).unwrap();
+        let rest = behind.split_once(' ').map_or("\n".to_owned(), |(_, rest)| format!(" {rest}"));
+        fs::write(path, format!("{before} {name} {value}{rest}")).unwrap();
+    };
+    gateway.start();
+    gateway.kill_9();
+    gateway.start();
+    gateway.kill_9();
+    change(&gateway, "boot", &"f".repeat(32));
+    gateway.start();
+    assert!(gateway.terminate().0.success());
+    change(&gateway, "version", "0.0.1");
+    gateway.start();
+    assert!(gateway.terminate().0.success());
+    gateway.start();
+    for cause in ["clean", "unclean", "upgrade", "power_loss"] {
+        let count = gateway.metric(&format!("edge_restarts_total{{cause=\"{cause}\"}}"));
+        assert_eq!(count, Some(1.0), "{cause}");
+    }
+}
+
 #[test]
 fn what_is_held_is_at_the_hub_after_another_match_and_after_other_rules() {
     let routes = [

@@ -158,9 +158,10 @@ fn hold_together(page: &Page, status: &Value, before: &Metrics, after: &Metrics)
         }
     }
     let starts = |cause: &str| before.of(&format!("edge_restarts_total{{cause=\"{cause}\"}}"));
-    let told = format!(", {} of them unclean)", starts("unclean"));
-    assert!(page.0.contains(&format!("({} restart", starts("clean") + starts("unclean"))), "{}", page.0);
-    assert!(page.0.contains(&told), "{told}");
+    let unclean = starts("unclean") + starts("power_loss");
+    let all = starts("clean") + starts("upgrade") + unclean;
+    let told = [format!("({all} restart"), format!(", {unclean} of them unclean)")];
+    assert!(told.iter().all(|part| page.0.contains(part)), "{told:?}: {}", page.0);
 }
 
 /// Compares ledger, lanes and bytes.

@@ -276,7 +276,7 @@ mod tests {
                 answers: vec![(0x87, 3), (0x97, 5)],
                 ..HubRefusals::default()
             },
-            restarts: StartCounter { clean: 1, unclean: 2 },
+            restarts: StartCounter { clean: 1, unclean: 2, upgrade: 3, power_loss: 4 },
             found: FoundAtOpen::default(),
             link_cause: Some("refused: \"no\\\n\u{202e}\"".to_owned()),
             hub_address: 2,
@@ -342,6 +342,8 @@ mod tests {
             "edge_link_state{state=\"flowing\"} 0",
             "edge_link_state{state=\"backing-off\"} 1",
             "edge_restarts_total{cause=\"unclean\"} 2",
+            "edge_restarts_total{cause=\"upgrade\"} 3",
+            "edge_restarts_total{cause=\"power_loss\"} 4",
             "edge_queue_gone_total 0",
             "edge_queue_gone_messages_total 0",
             "edge_link_cause{cause=\"refused: \\\"no\\\\??\\\"\"} 1",

@@ -94,7 +94,10 @@ pub(crate) fn snapshot(facts: &Facts, now: Now, figures: &Figures, recorder: &Re
             wan: sample.wan_bytes.iter().map(|(cause, bytes)| ((*cause).to_owned(), *bytes)).collect(),
             store_written: sample.store_bytes_written,
         },
-        restarts: Restarts { clean: sample.restarts.clean, unclean: sample.restarts.unclean },
+        restarts: Restarts {
+            clean: sample.restarts.clean_in_all(),
+            unclean: sample.restarts.unclean_in_all(),
+        },
         queue: QueueStatus {
             open: true,
             cause: None,

@@ -101,7 +101,7 @@ pub(crate) fn figures() -> Figures {
             drops_for_time: false,
             link: LinkState::Flowing,
             refused: HubRefusals::default(),
-            restarts: StartCounter { clean: 2, unclean: 1 },
+            restarts: StartCounter { clean: 1, unclean: 0, upgrade: 1, power_loss: 1 },
             found: FoundAtOpen::default(),
             link_cause: None,
             hub_address: 0,
