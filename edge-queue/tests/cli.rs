@@ -40,6 +40,9 @@ fn a_backlog_is_looked_at_moved_and_delivered_by_command_line() {
     drop(rows);
     let (code, _, said) = run(&[of("check"), &spool]);
     assert_eq!((code, said.contains("open")), (1, true), "busy: {said}");
+    let (code, _, said) = run(&[of("export"), &spool, &export]);
+    assert_eq!((code, said.contains("`edge-gateway backup OUT --state DIR`")), (1, true), "{said}");
+    assert!(!export.exists(), "nothing was exported");
     queue.close().unwrap();
 
     let before = files(&spool);

@@ -13,10 +13,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use edge_queue::inspect::InspectError;
 use edge_queue::medium::Dir;
 use edge_queue::medium::os::OsDir;
 use edge_queue::tools::{self, Dump, Outcome, Payload, QueueDir, ToolError};
-use edge_queue::{Clock, Key, Lane, Seq, StoreKind, SystemClock};
+use edge_queue::{Clock, Key, Lane, OpenError, Seq, StoreKind, SystemClock};
 
 /// Most bytes that are read of a key file.
 const KEY_FILE_MAX: u64 = 4096;
@@ -71,7 +72,7 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Show::Text)]
         payload: Show,
     },
-    /// Write everything that waits into a file for another gateway; consumes nothing
+    /// Write everything that waits into a file for another gateway; consumes nothing. Of a running gateway: edge-gateway backup
     Export {
         /// Directory of a queue: a gateway's --state
         dir: PathBuf,
@@ -116,6 +117,8 @@ enum Failure {
     Tool(ToolError),
     /// A path on the command line cannot be used.
     Path(PathBuf, io::Error),
+    /// A queue runs in the directory that was to be exported.
+    Runs(OpenError),
 }
 
 impl<E: Into<ToolError>> From<E> for Failure {
@@ -134,6 +137,12 @@ fn main() -> ExitCode {
         Err(Failure::Tool(error)) => {
             complain(format_args!("{error}"));
             ExitCode::from(if error.is_usage() { 2 } else { 1 })
+        }
+        Err(Failure::Runs(error)) => {
+            complain(format_args!(
+                "{error}: what waits in a running gateway is copied by `edge-gateway backup OUT --state DIR`"
+            ));
+            ExitCode::from(1)
         }
         Err(Failure::Path(path, error)) => {
             complain(format_args!("{}: {error}", path.display()));
@@ -165,7 +174,7 @@ fn run(Arguments { key_file, command }: Arguments) -> Result<Outcome, Failure> {
         }
         Command::Export { dir, out: file } => {
             let dir = look(&dir)?;
-            into_file(&file, |stream| tools::export(dir, stream, &mut out))?
+            into_file(&file, |stream| tools::export(dir, stream, &mut out)).map_err(names_the_live_way)?
         }
         Command::Salvage { dir, out: file } => {
             let dir = look(&dir)?;
@@ -183,6 +192,14 @@ fn run(Arguments { key_file, command }: Arguments) -> Result<Outcome, Failure> {
     };
     out.flush()?;
     Ok(outcome)
+}
+
+/// Turns a busy queue into a failure that says by what a running gateway is exported.
+fn names_the_live_way(failure: Failure) -> Failure {
+    match failure {
+        Failure::Tool(ToolError::Inspect(InspectError::Open(busy @ OpenError::Busy))) => Failure::Runs(busy),
+        other => other,
+    }
 }
 
 fn look(dir: &Path, key: Option<Key>) -> Result<QueueDir, Failure> {
