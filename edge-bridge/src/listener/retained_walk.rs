@@ -156,3 +156,51 @@ pub(super) fn for_subscriber(message: &Message, qos: QoS, identifier: Option<u32
     message.identify(identifier.as_slice());
     message
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::wire::{Properties, Publish, Utf8};
+
+    fn message(topic: &'static str) -> Message {
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain: true,
+            topic: Utf8::from_static(topic),
+            packet_id: None,
+            properties: Properties::default(),
+            payload: Bytes::from_static(b"1"),
+        };
+        Message { publish, expires_ms: None }
+    }
+
+    fn added(pending: &mut PendingRetained, filters: &[&str]) {
+        let wanted = Wanted { qos: QoS::AtMostOnce, no_local: false };
+        pending.add(filters.iter().map(|filter| ((*filter).into(), wanted)).collect(), None);
+    }
+
+    /// One for each topic that changes meanwhile, and as long as a topic may be: a client that does not read gathers them.
+    #[test]
+    fn topics_that_were_given_before_their_turn_count_once_and_filters_until_they_are_removed() {
+        let mut retained = Retained::new(10, 1_000);
+        for topic in ["a/1", "a/22", "b"] {
+            assert!(retained.keep(topic, &message(topic), None));
+        }
+        let mut pending = PendingRetained::default();
+        added(&mut pending, &["a/+", "c"]);
+        let of_filters = 3 + 1 + 2 * TEXT_OVERHEAD;
+        assert_eq!(pending.bytes(), of_filters);
+        let walk = pending.walks.front_mut().unwrap();
+        let mut take = |topic| walk.take("client", retained.get(topic).unwrap(), &mut 0).is_some();
+        assert_eq!(["a/22", "a/22", "b", "a/1"].map(&mut take), [true, false, false, true]);
+        let given = 4 + 3 + 2 * TEXT_OVERHEAD;
+        assert_eq!(pending.bytes(), of_filters + given);
+        pending.remove("c");
+        assert_eq!(pending.bytes(), 3 + TEXT_OVERHEAD + given);
+        added(&mut pending, &["a/+"]);
+        assert_eq!(pending.bytes(), 3 + TEXT_OVERHEAD, "it begins again");
+    }
+}

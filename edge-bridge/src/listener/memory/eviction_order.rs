@@ -262,6 +262,24 @@ mod tests {
         );
     }
 
+    /// Filters and wills never make progress. A hundred clients with some of them shut out no large message, and a client with a few does not pay for
+    /// one that takes its time.
+    #[test]
+    fn memory_without_progress_by_nature_counts_as_if_it_stood_still_for_a_moment() {
+        let holder = |n| Holder::Connection(ConnectionId(n));
+        let mut holders = Holders::default();
+        holders.set(holder(1), Memory { own: 10 * STEP, payloads: 0 }, None);
+        for (idle_ms, first) in [(0, 1), (1, 1), (9, 2), (60, 2), (10_000, 2)] {
+            holders.set(holder(2), Memory { own: 100 * STEP, payloads: 0 }, Some(20_000 - idle_ms));
+            assert_eq!(
+                holders.first(20_000, 0),
+                Some(holder(first)),
+                "after {idle_ms} ms of ten times as much"
+            );
+        }
+        assert_eq!(holders.first(1_000_000, 0), Some(holder(2)), "it does not grow");
+    }
+
     /// Against a walk over all holders, which is exact.
     #[test]
     fn the_first_is_within_a_quarter_of_the_exact_one() {

@@ -42,3 +42,32 @@ pub(super) fn memory_of_waiting(waiting: &OfflineQueue) -> Memory {
     let payloads = waiting.payload_bytes();
     Memory { own: waiting.bytes() - payloads + waiting.len() * DELIVERY_OVERHEAD, payloads }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::super::client::Clients;
+    use super::super::super::retained_walk::Wanted;
+    use super::*;
+    use crate::wire::{QoS, Utf8};
+
+    /// A client that does not read keeps its walks for as long as it likes.
+    #[test]
+    fn walks_over_retained_messages_that_are_not_at_their_end_count() {
+        let mut clients = Clients::default();
+        let key = clients.add(Utf8::from_static("client"), None, false);
+        let client = clients.get_mut(key).unwrap();
+        let before = memory_of_client(client).0;
+        let filters = ["a/#", "plant/+/state"];
+        let wanted = Wanted { qos: QoS::AtLeastOnce, no_local: false };
+        client
+            .retained
+            .add(filters.map(|filter| (filter.into(), wanted)).into_iter().collect::<BTreeMap<_, _>>(), None);
+        let after = memory_of_client(client).0;
+        assert!(after.own - before.own >= "a/#plant/+/state".len(), "{before:?} {after:?}");
+        assert_eq!(after.own - before.own, client.retained.bytes());
+        filters.iter().for_each(|filter| client.retained.remove(filter));
+        assert_eq!(memory_of_client(client).0, before);
+    }
+}

@@ -1,4 +1,5 @@
 mod accepting;
+mod expensive_packets;
 mod full_lanes;
 
 use std::sync::{Mutex, PoisonError};
