@@ -17,7 +17,7 @@ use crate::run::commands::CommandCounts;
 use crate::run::hub::compact::EchoedTables;
 use crate::run::hub::gap_reports::GapReports;
 use crate::run::hub::hub_refusals::HubRefusals;
-use crate::run::hub::hub_status::{HubStatus, Matter, Process};
+use crate::run::hub::hub_status::{HubStatus, Matter};
 use crate::run::hub::same_identifier::SameIdentifier;
 use crate::run::hub::table_files::TableFiles;
 use crate::run::local_control::control;
@@ -35,12 +35,16 @@ use super::http::{Answer, Pages};
 use super::listener_probe::ListenerProbe;
 use super::loss_detection::{LossDetection, Lost};
 use super::metrics::Sample;
+use super::probe_answers::{self, WayIn};
+use super::process_figures::process;
 use super::service;
 use super::snapshot::figures::{Figures, QueueFigures};
 use super::snapshot::snapshot_maker::Memory;
 use super::snapshot::{CurrentFacts, Totals, is_up};
 use super::state_log::StateLog;
+use super::unclaimed_messages::unclaimed;
 use super::verdict::{Verdict, steady, while_dialled};
+use super::verdict_cause::cause;
 use super::wan_bytes;
 
 /// Period of the checks of the gateway's state.
@@ -139,7 +143,7 @@ impl Monitor {
             wan_bytes: wan_bytes::by_cause(&link),
             counts: self.ingest.counts(),
             commands: self.commands.clone(),
-            unclaimed: link.unclaimed + link.dropped_qos0,
+            unclaimed: unclaimed(&link),
             without_subscribers: link.without_subscribers,
             listener,
         };
@@ -237,17 +241,8 @@ impl Monitor {
     fn tell_hub(&self, figures: &Figures) {
         let Some(status) = self.hub_status.as_ref().filter(|_| is_up(figures.sample.link)) else { return };
         let facts = self.facts.get();
-        let make = || {
-            let days = figures
-                .sample
-                .certificates
-                .iter()
-                .filter(|end| !end.role.is_list())
-                .map(|end| end.days_left)
-                .min();
-            let process = Process { certificate_days: days, memory_bytes: resident_bytes() };
-            (self.memory.snapshot(&facts, &self.clock, figures), process)
-        };
+        let make =
+            || (self.memory.snapshot(&facts, &self.clock, figures), process(&figures.sample.certificates));
         let matter = Matter {
             verdict: figures.sample.verdict,
             config: facts.config.clone(),
@@ -280,15 +275,12 @@ impl Monitor {
     async fn metrics(&self) -> Answer {
         self.asked();
         let loops = self.control.as_ref().map(control::Figures::render);
-        match (self.figures().await, loops) {
-            (Some(figures), loops) => {
-                let mut page = figures.sample.page();
-                self.memory.render(&self.facts.get(), &self.clock, &figures, &mut page);
-                Answer { ok: true, body: page.into_text() + &loops.unwrap_or_default() }
-            }
-            (None, Some(loops)) => Answer { ok: true, body: loops },
-            (None, None) => Answer { ok: false, body: "the queue does not answer\n".to_owned() },
-        }
+        let page = self.figures().await.map(|figures| {
+            let mut page = figures.sample.page();
+            self.memory.render(&self.facts.get(), &self.clock, &figures, &mut page);
+            page.into_text()
+        });
+        probe_answers::metrics(page, loops)
     }
 
     /// Returns whether something needs the operator although messages may flow.
@@ -304,54 +296,25 @@ impl Monitor {
             || self.local_broker.as_ref().is_some_and(|broker| broker.is_missed(self.clock.now().up_ms))
     }
 
-    /// Returns why nothing is accepted, in words behind others, or empty. `None`: the gateway accepts.
-    async fn refusal(&self) -> Option<String> {
+    /// Returns whether messages are accepted.
+    async fn readiness(&self) -> Answer {
         let answers = async {
             match &self.listener {
                 Some(listener) => listener.answer().await.is_some(),
                 None => true,
             }
         };
-        let (stats, answers) = tokio::join!(self.queue_stats(), answers);
-        if !answers {
-            return Some(": the listener does not answer".to_owned());
-        }
+        let (stats, listener_answers) = tokio::join!(self.queue_stats(), answers);
         let queue = stats.map(|stats| QueueFigures::of(&stats)).unwrap_or_default();
         let is_connected = self.local_broker.as_ref().is_none_or(|broker| broker.is_connected());
-        match queue.fault.filter(|_| queue.is_file_gone) {
-            Some(reason) => Some(format!(": {reason} ({})", self.facts.get().state)),
-            None => (!is_connected || !self.intake.has_room()).then(String::new),
-        }
+        let (has_room, facts) = (self.intake.has_room(), self.facts.get());
+        WayIn { listener_answers, is_connected, has_room, queue: &queue, state: &facts.state }.readiness()
     }
 }
 
 /// Figures of the gateway's own listener; `None` without one, or if it has not answered yet.
 pub(in crate::run) async fn listener_stats(listener: Option<&ListenerProbe>) -> Option<listener::Stats> {
     listener?.stats().await
-}
-
-/// Resident memory of this process in bytes; `None` if the system does not report it.
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    Some(kib.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
-}
-
-/// Returns why the verdict is not the best one, if there is one cause.
-fn cause(figures: &Figures) -> Option<&str> {
-    let sample = &figures.sample;
-    match &figures.queue.fault {
-        Some(reason) => Some(reason),
-        _ if sample.refused.needs_somebody() => sample.refused.cause(),
-        _ if sample.certificates.iter().any(|end| end.needs_somebody() && !end.role.is_list()) => {
-            Some("a certificate ends soon, cannot be read, or is one that clients refuse")
-        }
-        _ if sample.certificates.iter().any(End::needs_somebody) => {
-            Some("a list of revoked certificates is out of date, of another authority, or cannot be read")
-        }
-        _ if sample.intake.full_lanes != 0 => Some("messages find no room in the queue"),
-        _ => sample.own_certificate.cause().or(sample.link_cause.as_deref()),
-    }
 }
 
 /// Writes the log line of the state. `changes`: changes of the state since the last line.
@@ -387,10 +350,7 @@ impl Pages for Monitor {
         match path {
             "/metrics" => Some(self.metrics().await),
             "/healthz" => Some(service::liveness(self.queue_stats().await.as_ref())),
-            "/readyz" => Some(match self.refusal().await {
-                None => Answer { ok: true, body: "accepting\n".to_owned() },
-                Some(why) => Answer { ok: false, body: format!("not accepting{why}\n") },
-            }),
+            "/readyz" => Some(self.readiness().await),
             _ => None,
         }
     }
