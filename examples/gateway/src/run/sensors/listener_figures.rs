@@ -56,7 +56,17 @@ pub(in crate::run) fn render(stats: &Stats, page: &mut Page) {
         "counter",
         "Copies of messages that local subscribers did not get, and messages that were refused or not retained, since the start.",
     );
-    let by_reason = [
+    page.labelled("edge_local_dropped_total", "reason", drops_by_reason(stats));
+    page.counter(
+        "edge_wills_without_room_total",
+        "Wills at QoS 1 that found no room in the queue nor among the wills that wait for it, since the start.",
+        stats.wills_without_room,
+    );
+}
+
+/// Returns the numbers of messages and copies that were dropped, refused or not retained, by the cause.
+fn drops_by_reason(stats: &Stats) -> [(&'static str, u64); 8] {
+    [
         ("slow", stats.dropped_full),
         ("gone", stats.dropped_gone),
         ("ended", stats.dropped_ended),
@@ -65,13 +75,7 @@ pub(in crate::run) fn render(stats: &Stats, page: &mut Page) {
         ("too_large", stats.dropped_too_large),
         ("topic", stats.topics_refused),
         ("retained", stats.retain_refused),
-    ];
-    page.labelled("edge_local_dropped_total", "reason", by_reason);
-    page.counter(
-        "edge_wills_without_room_total",
-        "Wills at QoS 1 that found no room in the queue nor among the wills that wait for it, since the start.",
-        stats.wills_without_room,
-    );
+    ]
 }
 
 /// Returns the numbers of connections that have ended, by the cause.
@@ -124,6 +128,48 @@ mod tests {
             let line = format!("edge_local_disconnected_total{{reason=\"{reason}\"}} {count}\n");
             assert!(text.contains(&line), "{line}{text}");
         }
+    }
+
+    /// An operator acts by the reason: a slow client, a right that is missing, and an expiry that is too short are mended in different places.
+    #[test]
+    fn each_drop_has_its_reason() {
+        let mut stats = Stats::default();
+        (stats.dropped_full, stats.dropped_gone, stats.dropped_ended) = (1, 2, 3);
+        (stats.dropped_denied, stats.dropped_expired, stats.dropped_too_large) = (4, 5, 6);
+        (stats.topics_refused, stats.retain_refused) = (7, 8);
+        let mut page = Page::default();
+        render(&stats, &mut page);
+        let text = page.into_text();
+        let reasons = ["slow", "gone", "ended", "denied", "expired", "too_large", "topic", "retained"];
+        for (reason, count) in reasons.into_iter().zip(1..) {
+            let line = format!("edge_local_dropped_total{{reason=\"{reason}\"}} {count}\n");
+            assert!(text.contains(&line), "{line}{text}");
+        }
+        assert_eq!(text.matches("\nedge_local_dropped_total{").count(), reasons.len(), "{text}");
+    }
+
+    /// Each counter and gauge without a label is under its own name.
+    #[test]
+    fn each_figure_has_its_name() {
+        let mut stats = Stats::default();
+        (stats.displaced, stats.not_accepted, stats.closed_for_memory) = (1, 2, 3);
+        (stats.sessions_given_up, stats.refused, stats.held_bytes) = (4, 5, 6);
+        (stats.wills_without_room, stats.qos0_without_room) = (7, 80);
+        let mut page = Page::default();
+        render(&stats, &mut page);
+        let text = page.into_text();
+        for line in [
+            "edge_displaced_total 1",
+            "edge_not_accepted_total 2",
+            "edge_closed_for_memory_total 3",
+            "edge_sessions_given_up_total 4",
+            "edge_local_refused_total 5",
+            "edge_local_held_bytes 6",
+            "edge_wills_without_room_total 7",
+        ] {
+            assert!(text.contains(&format!("\n{line}\n")), "{line}\n{text}");
+        }
+        assert_eq!(without_room(&stats), 87);
     }
 
     #[test]
