@@ -61,11 +61,23 @@ impl DeliveredIdentitiesFile {
         self.file.is_none() || self.bytes > GROWN_BYTES
     }
 
+    /// Makes lines durable: behind `all` of the identities, which replace the file, or at its end. The lines also say
+    /// what the identities leave out: forgotten ones.
+    ///
+    /// # Errors
+    /// The disk refused; it is unknown whether the lines are in the file.
+    pub(super) fn keep(&mut self, all: Option<String>, lines: &str) -> io::Result<()> {
+        match all {
+            Some(all) => self.replace(&(all + lines)),
+            None => self.append(lines),
+        }
+    }
+
     /// Appends lines, durably.
     ///
     /// # Errors
     /// The disk refused; it is unknown whether the lines are in the file.
-    pub(super) fn append(&mut self, lines: &str) -> io::Result<()> {
+    fn append(&mut self, lines: &str) -> io::Result<()> {
         let appended = match &mut self.file {
             Some(file) => file.write_all(lines.as_bytes()).and_then(|()| file.sync_data()),
             None => Err(io::Error::other("it is to be written anew")),
@@ -81,7 +93,7 @@ impl DeliveredIdentitiesFile {
     ///
     /// # Errors
     /// The disk refused; the file has its old content or these lines.
-    pub(super) fn replace(&mut self, lines: &str) -> io::Result<()> {
+    fn replace(&mut self, lines: &str) -> io::Result<()> {
         self.file = None;
         state_file::replace(&self.dir, FILE, &[lines.as_bytes()])?;
         let flags = OFlags::NOFOLLOW.bits().cast_signed();
@@ -94,6 +106,7 @@ impl DeliveredIdentitiesFile {
 
 #[cfg(test)]
 mod tests {
+    use super::super::answer::ReturnAddress;
     use super::super::delivered_identities::{Change, Record};
     use super::super::identity::Key;
     use super::*;
@@ -116,6 +129,25 @@ mod tests {
         file.replace("").unwrap_err();
         assert!(file.wants_all(), "the next write is of everything");
         assert_eq!(DeliveredIdentitiesFile::open(dir.path()).1, DeliveredIdentities::default());
+    }
+
+    /// At a stop a command that nobody got is forgotten, and counts as new when the hub sends it again; the identities still have it as given.
+    #[test]
+    fn an_identity_that_is_forgotten_while_the_file_is_written_anew_stays_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let to = ReturnAddress { command: "c".into(), id: None, topic: "t".into(), correlation: Vec::new() };
+        let record = |n, change| Record { key: Key([n; 16]), change };
+        let mut identities = DeliveredIdentities::default();
+        for n in [1, 2] {
+            identities.apply(&record(n, Change::Started(to.clone())));
+        }
+        let (mut file, _) = DeliveredIdentitiesFile::open(dir.path());
+        assert!(file.wants_all());
+        file.keep(Some(identities.to_text()), &record(1, Change::Forgotten).to_line()).unwrap();
+        let known = |n| DeliveredIdentitiesFile::open(dir.path()).1.get(Key([n; 16])).is_some();
+        assert_eq!([1, 2].map(known), [false, true]);
+        file.keep(None, &record(2, Change::Forgotten).to_line()).unwrap();
+        assert_eq!([1, 2].map(known), [false, false], "nor where it is appended");
     }
 
     #[test]

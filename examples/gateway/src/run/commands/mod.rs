@@ -345,11 +345,7 @@ impl Shell {
         let unknown = DeliveredIdentitiesFile::unknown(&self.state);
         self.on_the_way.spawn(async move {
             let written = spawn_blocking(move || {
-                let kept = match all {
-                    // Behind it, what the identities leave out: forgotten ones.
-                    Some(all) => file.replace(&(all + &lines)),
-                    None => file.append(&lines),
-                };
+                let kept = file.keep(all, &lines);
                 (file, kept)
             });
             let (file, kept) = written.await.unwrap_or_else(|error| (unknown, Err(io::Error::other(error))));
