@@ -8,6 +8,7 @@ use control_loop::restart_memory::WriteNow;
 use edge_bridge::net::Clock;
 use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::LocalPublisher;
+use edge_queue::aio;
 use tokio::signal::unix::Signal;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -79,13 +80,20 @@ impl InMemory {
     /// Commits what the queue has, and then what filters hold and what was on the way. Returns how many messages wait; `None` if not all of it is safe.
     async fn rows(&self) -> Option<u64> {
         let queue = self.queue.open()?;
+        self.commit(&queue, || self.queue.parked()).await
+    }
+
+    /// Does the same with this queue, and the queue of the parked messages as it is then, if there is one.
+    async fn commit(&self, queue: &aio::Queue, parked: impl FnOnce() -> Option<aio::Queue>) -> Option<u64> {
         // First what needs nothing else: the supply may end at any moment.
         let committed = queue.commit().await;
         let is_let_go = self.let_go().await.is_some() && self.pushed().await.is_some();
         committed.and(queue.commit().await).ok()?;
         queue.commit_ends().await.ok()?;
-        self.parked().await?;
-        is_let_go.then(|| store::waiting(&queue))
+        if let Some(parked) = parked() {
+            parked.commit().await.ok()?;
+        }
+        is_let_go.then(|| store::waiting(queue))
     }
 
     /// Puts the readings that stages hold on the way to the queue. The stages go on empty: a kill may follow, and nothing else of them is kept over it.
@@ -110,14 +118,6 @@ impl InMemory {
         (self.intake.without_room() == 0).then_some(())
     }
 
-    /// Commits the queue of the parked messages, if there is one.
-    async fn parked(&self) -> Option<()> {
-        match self.queue.parked() {
-            Some(parked) => parked.commit().await.ok(),
-            None => Some(()),
-        }
-    }
-
     /// Returns whether the clients are saved.
     async fn clients(&self) -> bool {
         let Some(listener) = &self.listener else { return true };
@@ -133,3 +133,6 @@ impl InMemory {
         tokio::task::spawn_blocking(move || control.write(WITHIN)).await.unwrap_or(false)
     }
 }
+
+#[cfg(test)]
+mod tests;
