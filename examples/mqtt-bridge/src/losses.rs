@@ -82,14 +82,7 @@ impl Told {
 
 /// Logs the messages that local clients did not get, since the statistics `before`.
 pub(crate) fn tell_of_clients(before: &listener::Stats, now: &listener::Stats) {
-    for (messages, why) in [
-        (now.dropped_full - before.dropped_full, "too many waited for a client that is slow or away"),
-        (now.dropped_ended - before.dropped_ended, "their client's session expired, or its user is gone"),
-        (now.dropped_too_large - before.dropped_too_large, "larger than a client takes"),
-        (now.qos0_without_room - before.qos0_without_room, "at QoS 0, and a queue had no room"),
-        (now.wills_without_room - before.wills_without_room, "wills, and a queue had no room"),
-        (now.retain_refused - before.retain_refused, "delivered, but not retained: too many are"),
-    ] {
+    for (messages, why) in dropped_since(before, now) {
         if messages > 0 {
             tracing::warn!(messages, why, "messages for local clients were dropped");
         }
@@ -103,9 +96,44 @@ pub(crate) fn tell_of_clients(before: &listener::Stats, now: &listener::Stats) {
     }
 }
 
+/// Returns the numbers of messages that were dropped since the statistics `before`, by the cause.
+fn dropped_since(before: &listener::Stats, now: &listener::Stats) -> [(u64, &'static str); 6] {
+    [
+        (now.dropped_full - before.dropped_full, "too many waited for a client that is slow or away"),
+        (now.dropped_ended - before.dropped_ended, "their client's session expired, or its user is gone"),
+        (now.dropped_too_large - before.dropped_too_large, "larger than a client takes"),
+        (now.qos0_without_room - before.qos0_without_room, "at QoS 0, and a queue had no room"),
+        (now.wills_without_room - before.wills_without_room, "wills, and a queue had no room"),
+        (now.retain_refused - before.retain_refused, "delivered, but not retained: too many are"),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Each is mended elsewhere: a client that is slow, a limit, a disk.
+    #[test]
+    fn each_drop_is_told_with_its_cause_and_what_was_told_before_is_no_news() {
+        let stats = |each: u64| {
+            let mut stats = listener::Stats::default();
+            (stats.dropped_full, stats.dropped_ended, stats.dropped_too_large) =
+                (each, 10 * each, 100 * each);
+            (stats.qos0_without_room, stats.wills_without_room) = (1_000 * each, 10_000 * each);
+            stats.retain_refused = 100_000 * each;
+            stats
+        };
+        let told = [
+            (2, "too many waited for a client that is slow or away"),
+            (20, "their client's session expired, or its user is gone"),
+            (200, "larger than a client takes"),
+            (2_000, "at QoS 0, and a queue had no room"),
+            (20_000, "wills, and a queue had no room"),
+            (200_000, "delivered, but not retained: too many are"),
+        ];
+        assert_eq!(dropped_since(&stats(1), &stats(3)), told);
+        assert!(dropped_since(&stats(3), &stats(3)).iter().all(|(messages, _)| *messages == 0));
+    }
 
     #[test]
     fn the_first_loss_is_told_at_once_and_further_ones_a_minute_later() {
