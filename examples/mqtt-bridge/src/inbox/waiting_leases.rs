@@ -71,3 +71,58 @@ impl WaitingLeases {
         Some(oldest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use edge_queue::{Config, Queue, Row, StoreKind, Wait};
+
+    use super::*;
+
+    /// So many leased rows of a queue.
+    fn leased(queue: &Queue, rows: usize) -> Vec<Lease> {
+        let mut consumer = queue.consumer("c").unwrap();
+        for _ in 0..rows {
+            drop(queue.push(Row::new("message")).unwrap());
+        }
+        consumer.lease(rows, Wait::None).unwrap().into_iter().collect()
+    }
+
+    fn acknowledged(queue: &Queue) -> u64 {
+        queue.ledger().iter().map(|lane| lane.delivered).sum()
+    }
+
+    fn queue() -> Queue {
+        Queue::open("memory", Config::default().store(StoreKind::Memory)).unwrap()
+    }
+
+    /// Few large ones are as much as many small ones: what waits is in memory and in the file of sessions, whose limits are of bytes.
+    #[test]
+    fn the_oldest_give_way_at_the_limit_of_bytes_and_at_that_of_messages() {
+        for (bytes, messages_max, kept) in
+            [(BYTES_MAX / 4, 1_000, 4), (BYTES_MAX / 4 + 1, 1_000, 3), (1, 5, 5)]
+        {
+            let queue = queue();
+            let mut waiting = WaitingLeases::new(messages_max);
+            let given_up: Vec<u64> = leased(&queue, 7)
+                .into_iter()
+                .map(|lease| waiting.push(lease, bytes, Box::pin(pending())))
+                .collect();
+            assert_eq!(given_up, [[0].repeat(kept), [1].repeat(7 - kept)].concat(), "{bytes}");
+            assert_eq!((acknowledged(&queue), waiting.waiting.len()), (7 - kept as u64, kept), "{bytes}");
+            assert_eq!(waiting.bytes, bytes * kept as u64);
+        }
+    }
+
+    #[test]
+    fn one_that_is_safe_gives_way_without_a_loss() {
+        let queue = queue();
+        let mut waiting = WaitingLeases::new(1);
+        let untils: [Until; 3] = [Box::pin(ready(true)), Box::pin(ready(false)), Box::pin(pending())];
+        let leases = leased(&queue, 3).into_iter();
+        let given_up = leases.zip(untils).map(|(lease, until)| waiting.push(lease, 1, until));
+        assert_eq!(given_up.collect::<Vec<_>>(), [0, 0, 1], "only the second was to come again");
+        assert_eq!(acknowledged(&queue), 2);
+    }
+}
