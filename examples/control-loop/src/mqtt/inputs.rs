@@ -174,3 +174,58 @@ impl Ingest for LoopInputs {
         Answer::Absorb
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::connect;
+    use crate::runner::Runner;
+    use bytes::Bytes;
+    use edge_bridge::listener::ConnectionId;
+    use edge_bridge::session::Closed;
+    use edge_bridge::wire::{Properties, Publish, Version};
+    use std::time::Duration;
+
+    /// A value of an input, of this client.
+    fn value(input: &'static str, client: &'static str) -> Inbound {
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            topic: Utf8::from_static(input),
+            packet_id: None,
+            properties: Properties::default(),
+            payload: Bytes::from_static(b"21.5"),
+        };
+        Inbound::new(Utf8::from_static(client), Version::V5, &publish)
+    }
+
+    fn left(client: Option<&'static str>) -> Event {
+        let client = client.map(Utf8::from_static);
+        Event::Disconnected { connection: ConnectionId(1), client, why: Closed::KeepAlive }
+    }
+
+    /// A sensor is replaced while the plant runs: its input would be bad until the last value of the old one is stale.
+    #[tokio::test(flavor = "current_thread")]
+    async fn another_client_takes_an_input_at_once_after_the_first_has_gone() {
+        let input = |name| format!("[[input]]\nname = \"{name}\"\nstale_after_ms = 3600000\n");
+        let text = ["level", "pressure"].map(input).concat() + "[[output]]\nname = \"valve\"\nvalue = 0.0\n";
+        let loops = Loops::parse(&text, Duration::from_secs(60)).unwrap();
+        let clock = Clock::start();
+        let (actuator, guard) = (|_: &[f64]| (), |_: &[f64]| ());
+        let (runner, ports) =
+            Runner::start(loops.controller.clone(), clock, actuator, guard, 1, None).unwrap();
+        let stats = runner.stats();
+        let (mut inputs, _messages) = connect(&loops, ports, clock, stats.clone()).unwrap();
+        let departures = inputs.departures();
+        let mut disputes_after = |input, client| {
+            assert_eq!(inputs.show(Now::default(), &value(input, client)), Taken::Input);
+            stats.disputes()
+        };
+        assert_eq!([disputes_after("level", "first"), disputes_after("pressure", "other")], [0, 0]);
+        [left(None), left(Some("first"))].iter().for_each(|event| departures.on_event(event));
+        assert_eq!([disputes_after("level", "second"), disputes_after("level", "second")], [0, 0]);
+        assert_eq!(disputes_after("level", "first"), 1, "it has a new owner");
+        assert_eq!(disputes_after("pressure", "second"), 2, "its owner has not gone");
+    }
+}
