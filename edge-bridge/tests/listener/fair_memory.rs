@@ -87,6 +87,20 @@ fn many_large_messages_at_once_are_all_taken_in() {
     peers.iter().for_each(|peer| assert_eq!(site.pubacks(*peer).len(), 4));
 }
 
+/// Of the last quarter of the memory a first packet of another client has room at once. In the other three as many packets as there is room for come
+/// at the same time, however long each takes.
+#[test]
+fn large_messages_come_side_by_side_and_leave_a_quarter_of_the_memory_free() {
+    let mut site = site();
+    let begun = &whole(200_000)[..5_000];
+    let peers: Vec<_> = (0..20).map(|n| site.client(&format!("s{n}"), Version::V5)).collect();
+    peers.iter().for_each(|peer| site.send_bytes(*peer, begun));
+    let come = peers.iter().filter(|peer| site.listener.may_read(peer.connection)).count();
+    let room_for = |bytes: usize| bytes / 200_000;
+    assert!((room_for(MAX / 2)..=room_for(MAX / 4 * 3)).contains(&come), "{come} of 200 000 bytes in 2 MiB");
+    assert_eq!(site.listener.stats().closed_for_memory, 0);
+}
+
 /// Nobody can hold up a crowd by half a message.
 #[test]
 fn who_has_room_and_does_not_go_on_costs_the_others_a_moment() {
