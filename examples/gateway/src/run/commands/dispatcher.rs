@@ -87,7 +87,7 @@ impl Dispatcher {
     }
 
     /// Handles a message of the hub. `waited_ms` is the longest time that it may have waited in this process. Returns the ticket of its command,
-    /// which is an earlier command if the message is a copy of one whose answer is not safe yet.
+    /// which is an earlier command if the message is a copy of one whose answer is not safe yet: at least once, only the hub's copy.
     pub(super) fn arrive(&mut self, now_ms: u64, wall_ms: i64, publish: &Publish, waited_ms: u64) -> Ticket {
         let rule = self.rules.iter().find(|rule| matches(&rule.filter, &publish.topic)).cloned();
         let Some(rule) = rule else {
@@ -99,7 +99,8 @@ impl Dispatcher {
         let key = identity.as_ref().ok().map(|identity| identity.key);
         let is_named = identity.as_ref().is_ok_and(|identity| identity.shown.is_some());
         if let Some(key) = key.filter(|_| is_named || publish.dup) {
-            if let Some(ticket) = self.by_key.get(&key) {
+            // At least once, a copy that the sender published is a command of its own; one that the hub repeats is the same.
+            if let Some(ticket) = self.by_key.get(&key).filter(|_| rule.at_most_once || publish.dup) {
                 return *ticket;
             }
             if rule.at_most_once && self.identities.get(key).is_some() {

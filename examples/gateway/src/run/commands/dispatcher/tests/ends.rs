@@ -43,6 +43,21 @@ fn promise_10_what_a_client_did_not_acknowledge_waits_for_one_until_its_expiry()
     assert_eq!(bench.answers[0].1["result"], "delivered");
 }
 
+/// At least once: three with one identity, one behind the other. The hub's own repetition of the last is that one.
+#[test]
+fn promise_10_each_copy_that_was_published_is_given_and_answered() {
+    let at_least_once = CommandRule { at_most_once: false, ..rule("c/#", "l/#") };
+    let mut bench = Bench::new(vec![at_least_once]);
+    let published: [Publish; 3] = ["10", "20", "30"]
+        .map(|payload| Publish { payload: payload.as_bytes().into(), ..expiring("c/a", "x", 9) });
+    let tickets = published.each_ref().map(|publish| bench.arrive(publish));
+    let again = bench.arrive(&Publish { dup: true, ..published[2].clone() });
+    assert_eq!(again, tickets[2]);
+    tickets.map(|ticket| bench.settle(ticket, 1, 0));
+    assert_eq!((bench.given.len(), bench.answers.len()), (3, 3));
+    assert!(bench.answers.iter().all(|(_, answer)| answer["result"] == "delivered"), "{:?}", bench.answers);
+}
+
 /// At most once: it waited in the session of a client that is away, which ended. It is given to whoever comes within its expiry.
 #[test]
 fn promise_10_what_was_sent_to_nobody_is_given_to_who_comes_next() {
