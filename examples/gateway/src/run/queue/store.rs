@@ -80,6 +80,13 @@ pub(crate) async fn open(
 
 /// Returns the queue's error in words, with the file of the key that does not fit, and its place in the configuration.
 pub(crate) fn with_key(error: &OpenError, key: Option<&QueueKey>) -> String {
+    if let (OpenError::NotEncrypted, Some(key)) = (error, key) {
+        return format!(
+            "the queue was made without encryption and takes no key: let it drain and begin in a new state directory, or move what waits \
+             by `edge-gateway backup` and `restore`. The key is that in {}",
+            key.place()
+        );
+    }
     let place = match (error, key) {
         (OpenError::KeyMissing, _) => {
             ": [queue] key_file is not set: name the file with the queue's key there, or begin a new state directory"
@@ -88,7 +95,6 @@ pub(crate) fn with_key(error: &OpenError, key: Option<&QueueKey>) -> String {
         (OpenError::WrongKey, Some(key)) => {
             format!(" than that in {}: put the former key back, or begin a new state directory", key.place())
         }
-        (OpenError::NotEncrypted, Some(key)) => format!(". The key is that in {}", key.place()),
         _ => String::new(),
     };
     format!("{error}{place}")
@@ -249,7 +255,7 @@ mod tests {
                 &plain,
                 keyed("key"),
                 format!(
-                    "made without encryption and takes no key: drain it, or move its backlog into a new queue by `edge-queue export` and `import`. The key is that in {}",
+                    "made without encryption and takes no key: let it drain and begin in a new state directory, or move what waits by `edge-gateway backup` and `restore`. The key is that in {}",
                     place("key")
                 ),
             ),
