@@ -49,6 +49,7 @@ mod tests {
 
     use super::super::super::client::Clients;
     use super::super::super::retained_walk::Wanted;
+    use super::super::super::session_user::SessionUser;
     use super::*;
     use crate::wire::{QoS, Utf8};
 
@@ -56,7 +57,7 @@ mod tests {
     #[test]
     fn walks_over_retained_messages_that_are_not_at_their_end_count() {
         let mut clients = Clients::default();
-        let key = clients.add(Utf8::from_static("client"), None, false);
+        let key = clients.add(Utf8::from_static("client"), SessionUser::default());
         let client = clients.get_mut(key).unwrap();
         let before = memory_of_client(client).0;
         let filters = ["a/#", "plant/+/state"];
