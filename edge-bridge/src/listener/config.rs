@@ -71,8 +71,8 @@ pub struct Config {
     /// process has no limit. At less than a fifth of the largest packet a client with a keep alive of a few seconds may count as silent while one
     /// is read, and what waits so looks as if it had just arrived. Default `None`: no limit.
     pub max_bytes_per_s: Option<u32>,
-    /// Allows control characters and Unicode non-characters in topics of messages and wills. Default false, because a hub may end the
-    /// connection for them (§1.5.4). A refused message at QoS 1 is answered by 0x90, in 3.1.1, which has no reasons, by the end of the
+    /// Allows control characters and Unicode non-characters in topics of messages and wills, and in their user properties, Content Type and Response
+    /// Topic. Default false, because a hub may end the connection for them (§1.5.4). A refused message at QoS 1 is answered by 0x90, in 3.1.1, which has no reasons, by the end of the
     /// connection; one at QoS 0, or a will, is dropped. Refusals are counted, and reported once per connection.
     pub accept_control_characters: bool,
     /// Topic filters for messages of the application alone ([`Listener::publish`](super::Listener::publish)). A client's message or will there

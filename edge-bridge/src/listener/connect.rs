@@ -43,7 +43,8 @@ impl<I: Ingest> Listener<I> {
             return;
         };
         let expiry_s = self.expiry(connect);
-        let will_error = connect.will.as_ref().and_then(|will| self.check_topic(key, &will.topic).err());
+        let will = connect.will.as_ref();
+        let will_error = will.and_then(|will| self.check_topic(key, &will.topic, &will.properties).err());
         let Some((client, state)) = self.clients.get_mut(key).zip(self.connections.get_mut(id)) else {
             return;
         };

@@ -175,7 +175,7 @@ pub enum Event {
         user: SessionUser,
         /// The topic; escape it before showing it to people.
         topic: Utf8,
-        /// The rule that the topic breaks.
+        /// The rule that the topic, or a property of the message, breaks.
         error: TopicError,
     },
     /// A will is not published, because its client may not publish to its topic any more. Counted in [`Stats::topics_refused`](super::Stats::topics_refused).

@@ -62,7 +62,7 @@ impl<I: Ingest> Listener<I> {
         let mut message = Inbound::new(client.id.clone(), state.session.version(), publish);
         message.peer = state.peer;
         message.up_to_date_ms = state.up_to_date_ms;
-        if let Err(error) = self.check_topic(key, &publish.topic) {
+        if let Err(error) = self.check_topic(key, &publish.topic, &publish.properties) {
             self.refuse_topic(now, (id, key), &message, ack, error);
             return;
         }

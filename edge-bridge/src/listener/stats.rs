@@ -87,8 +87,8 @@ pub struct Stats {
     /// Filters refused in a SUBACK: beyond [`Config::max_subscriptions`](super::Config::max_subscriptions), or of a kind that is not served. A filter to
     /// whose topics its client has no right is granted.
     pub filters_refused: u64,
-    /// Messages and wills refused for their topic: control characters, Unicode non-characters, a topic reserved for the application, or a missing
-    /// right, also that of a user who no longer exists to the will that it left.
+    /// Messages and wills refused for their topic, or a property: control characters, Unicode non-characters, a topic reserved for the application,
+    /// or a missing right, also that of a user who no longer exists to the will that it left.
     pub topics_refused: u64,
 }
 

@@ -1,5 +1,5 @@
 //! Topics to which a client may publish, or leave a will: none that is reserved for the application or the listener, none without a right to it, none
-//! with characters for which a hub may refuse it (§1.5.4). Such a message is refused here, where the sensor gets the PUBACK; at the hub it could end
+//! with characters for which a hub may refuse it (§1.5.4), in the topic or in a property of the message. Such a message is refused here, where the sensor gets the PUBACK; at the hub it could end
 //! the connection, with all later messages waiting. The syntax of a topic is checked before, in `wire/topic.rs`, when its packet is
 //! decoded.
 
@@ -7,7 +7,9 @@ use super::{ClientKey, Event, Listener};
 use crate::ingest::{Inbound, Ingest, Now};
 use crate::puback_chain::ConnectionId;
 use crate::session::AckHandle;
-use crate::wire::{ReasonCode, TopicError, Utf8, Version, matches, validate_characters};
+use crate::wire::{
+    Properties, ReasonCode, TopicError, Utf8, Version, matches, validate_characters, validate_properties,
+};
 
 impl<I: Ingest> Listener<I> {
     /// Returns whether only the application, or the listener itself, may publish to the topic.
@@ -15,14 +17,23 @@ impl<I: Ingest> Listener<I> {
         self.sys.is_reserved(topic) || self.config.own_topics.iter().any(|filter| matches(filter, topic))
     }
 
-    pub(super) fn check_topic(&mut self, client: ClientKey, topic: &str) -> Result<(), TopicError> {
+    pub(super) fn check_topic(
+        &mut self,
+        client: ClientKey,
+        topic: &str,
+        properties: &Properties,
+    ) -> Result<(), TopicError> {
         if self.is_own_topic(topic) {
             return Err(TopicError::Reserved);
         }
         if !self.may_publish(client, topic) {
             return Err(TopicError::Denied);
         }
-        if self.config.accept_control_characters { Ok(()) } else { validate_characters(topic) }
+        if self.config.accept_control_characters {
+            return Ok(());
+        }
+        validate_characters(topic)?;
+        validate_properties(properties)
     }
 
     /// Refuses a message by PUBACK 0x90, or by 0x87 if its topic is reserved or the client has no right to it; in 3.1.1, whose PUBACK has no

@@ -27,6 +27,7 @@ mod publish;
 mod reader;
 mod reason;
 mod reason_and_properties;
+mod strict_servers;
 mod string;
 mod subscribe;
 mod topic;
@@ -48,11 +49,10 @@ pub use property::{Property, Value};
 pub use property_id::PropertyId;
 pub use publish::Publish;
 pub use reason::ReasonCode;
+pub use strict_servers::{TOPIC_LEVELS_MAX, validate_characters, validate_levels, validate_properties};
 pub use string::{Utf8, Utf8Error};
 pub use subscribe::{RetainHandling, SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe};
-pub use topic::{
-    SharedFilter, TopicError, matches, validate_characters, validate_filter, validate_topic_name,
-};
+pub use topic::{SharedFilter, TopicError, matches, validate_filter, validate_topic_name};
 pub(crate) use topic::{check_filter, unshared};
 pub use types::{PacketId, PacketType, QoS, Version};
 

@@ -1,6 +1,6 @@
 //! Topic names and topic filters (§4.7) and shared subscriptions (§4.8.2).
 
-use super::{Limits, Version};
+use super::{Limits, PropertyId, Version};
 
 /// Error in a topic name or a topic filter. New kinds come only with a breaking release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -29,13 +29,21 @@ pub enum TopicError {
     /// Shared subscription without a name or a filter \[MQTT-4.8.2-1\], \[MQTT-4.8.2-2\]
     #[error("not of the form $share/GROUP/FILTER")]
     Share,
-    /// A control character or a Unicode non-character, see [`validate_characters`].
+    /// A control character or a Unicode non-character, see [`validate_characters`](super::validate_characters).
     #[error("U+{code:04X} at byte {at}, for which a server may end the connection")]
     Discouraged {
         /// Code point of the character.
         code: u32,
         /// Position of the character in bytes.
         at: usize,
+    },
+    /// Such a character not in the topic but in a property of its message, see [`validate_properties`](super::validate_properties).
+    #[error("U+{code:04X} in the property {property:?}, for which a server may end the connection")]
+    DiscouragedProperty {
+        /// The property; of a user property the name or the value.
+        property: PropertyId,
+        /// Code point of the character.
+        code: u32,
     },
     /// The server reserves the topic for its own messages, see [`Config::own_topics`](crate::listener::Config::own_topics).
     #[error("only the server publishes there")]
@@ -49,31 +57,6 @@ pub enum TopicError {
 pub fn validate_topic_name(name: &str) -> Result<(), TopicError> {
     validate_any(name)?;
     check_name(name.as_bytes())
-}
-
-/// Checks that every server accepts `text`. §1.5.4 lets a server treat a packet as malformed if a string has control characters (U+0001 to
-/// U+001F, U+007F to U+009F) or Unicode non-characters, and Mosquitto does. [`validate_topic_name`] accepts them.
-///
-/// Takes one pass over the bytes, and a second one only if a byte is not printable ASCII.
-///
-/// # Errors
-///
-/// [`TopicError::Discouraged`] for the first such character.
-pub fn validate_characters(text: &str) -> Result<(), TopicError> {
-    if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
-        return Ok(());
-    }
-    match text.char_indices().find(|(_, c)| is_discouraged(*c)) {
-        None => Ok(()),
-        Some((at, c)) => Err(TopicError::Discouraged { code: c.into(), at }),
-    }
-}
-
-/// Returns whether it is a control character (`char::is_control`: U+0000 to U+001F and U+007F to U+009F) or a non-character (U+FDD0 to U+FDEF
-/// and the last two of each plane).
-fn is_discouraged(c: char) -> bool {
-    let code = u32::from(c);
-    c.is_control() || (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe
 }
 
 /// Checks that `filter` can be subscribed to (§4.7.1): as a topic name, but a level may be `+` and the last one `#`. A `$share/…` filter is
@@ -121,12 +104,14 @@ pub(crate) fn check_limits(text: &[u8], limits: &Limits) -> Result<(), TopicErro
     if text.len() > usize::from(limits.max_topic_len) {
         return Err(TopicError::TooLong { len: text.len(), limit: limits.max_topic_len });
     }
-    let separators = text.iter().filter(|b| **b == b'/').count();
     // The format allows one level more than the number can say.
-    if separators >= usize::from(limits.max_topic_levels) && limits.max_topic_levels < u16::MAX {
-        return Err(TopicError::TooManyLevels(limits.max_topic_levels));
-    }
-    Ok(())
+    if limits.max_topic_levels < u16::MAX { check_levels(text, limits.max_topic_levels) } else { Ok(()) }
+}
+
+/// Depth of a name or filter.
+pub(super) fn check_levels(text: &[u8], max: u16) -> Result<(), TopicError> {
+    let separators = text.iter().filter(|b| **b == b'/').count();
+    if separators >= usize::from(max) { Err(TopicError::TooManyLevels(max)) } else { Ok(()) }
 }
 
 fn validate_any(text: &str) -> Result<(), TopicError> {
@@ -209,32 +194,6 @@ mod tests {
         }
         for good in ["a", "/", "a//b", "$SYS/x", " ", "ä/€"] {
             assert_eq!(validate_topic_name(good), Ok(()), "{good:?}");
-        }
-    }
-
-    #[test]
-    fn characters_that_a_server_may_refuse_are_found_at_their_place() {
-        for (text, at) in [
-            ("\u{1}", 0),
-            ("a/\u{1f}", 2),
-            ("a\u{7f}b", 1),
-            ("\u{e4}\u{9f}", 2),
-            ("\u{fdd0}", 0),
-            ("a\u{fdef}", 1),
-            ("\u{fffe}", 0),
-            ("\u{10ffff}", 0),
-        ] {
-            let found = validate_characters(text);
-            assert!(
-                matches!(found, Err(TopicError::Discouraged { at: found, .. }) if found == at),
-                "{text:?}"
-            );
-            assert_eq!(validate_topic_name(text), Ok(()), "{text:?} is a topic name all the same");
-        }
-        for fine in
-            ["", " ~", "\u{a0}", "\u{feff}a", "\u{fdcf}\u{fdf0}", "\u{fffd}", "\u{202e}", "\u{10fffd}"]
-        {
-            assert_eq!(validate_characters(fine), Ok(()), "{fine:?}");
         }
     }
 

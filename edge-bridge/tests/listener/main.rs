@@ -17,6 +17,7 @@ mod listener_support;
 mod logins;
 mod memory;
 mod places;
+mod properties;
 #[path = "../support/random.rs"]
 mod random;
 mod receipts;
