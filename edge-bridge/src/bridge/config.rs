@@ -33,6 +33,10 @@ pub struct LinkConfig {
     /// Makes the hub publish the client's will also at a [`stop`](super::Core::stop), by DISCONNECT with reason 0x04, or without DISCONNECT in
     /// 3.1.1, which has no reasons. Default false.
     pub will_at_stop: bool,
+    /// Sends messages with control characters and Unicode non-characters in topic or properties. Default false: they are parked with the reason
+    /// [`HUB_MAY_CLOSE`](crate::wire::ReasonCode::HUB_MAY_CLOSE), because a hub may end the connection for them (§1.5.4), and again each time
+    /// that they are sent.
+    pub accept_control_characters: bool,
     /// Rules that map the hub's topics to local ones. Default: none.
     pub rules: Rules,
     /// Seed of the jitter; it should differ between gateways.
@@ -51,6 +55,7 @@ impl LinkConfig {
             window_max_bytes: 4 * 1024 * 1024,
             command_within_ms: 15_000,
             will_at_stop: false,
+            accept_control_characters: false,
             rules: Rules::default(),
             seed: 0,
         }

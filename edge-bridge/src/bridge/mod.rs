@@ -119,7 +119,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
     /// Creates a link that does nothing until [`start`](Self::start).
     pub fn new(config: LinkConfig, spool: S, pack: P) -> Self {
         Self {
-            uplink: Uplink::new(pack, (config.window_max_bytes / 2).max(1), config.seed),
+            uplink: Uplink::new(pack, (config.window_max_bytes / 2).max(1), config.seed)
+                .with_any_characters(config.accept_control_characters),
             downlink: Downlink::new(config.rules.clone()),
             backoff: Backoff::new(config.backoff, config.seed),
             idle_ping: IdlePing::new(config.command_within_ms),

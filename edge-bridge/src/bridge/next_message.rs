@@ -2,7 +2,7 @@
 
 use crate::ingest::Now;
 use crate::session::{PublishError, Session, Token};
-use crate::wire::{Publish, QoS, ReasonCode};
+use crate::wire::{Publish, QoS, ReasonCode, validate_characters, validate_levels, validate_properties};
 
 use super::message::Message;
 use super::packing::pack::{Pack, Packing, set_expiry};
@@ -55,9 +55,9 @@ impl<P: Pack> Uplink<P> {
                 self.expire(&message, turn.spool, turn.stats);
                 continue;
             }
-            if self.is_too_large(now.up_ms, &message, turn.spool) {
+            if let Some(reason) = self.unsendable(now.up_ms, &message, turn.spool) {
                 turn.parks = turn.parks.saturating_sub(message.packed.rows.len().max(1));
-                self.park_unsendable(&mut turn, &message, ReasonCode::PACKET_TOO_LARGE);
+                self.park_unsendable(&mut turn, &message, reason);
                 continue;
             }
             if !self.has_room_for(&message) {
@@ -69,6 +69,20 @@ impl<P: Pack> Uplink<P> {
             }
         }
         self.trim(turn.now.up_ms, turn.spool);
+    }
+
+    /// Returns the reason for which a message is to be parked unsent: its size, or what a hub may end the connection for.
+    fn unsendable(&mut self, now_ms: u64, message: &Message, spool: &impl Spool) -> Option<ReasonCode> {
+        if self.is_too_large(now_ms, message, spool) {
+            return Some(ReasonCode::PACKET_TOO_LARGE);
+        }
+        let Publish { topic, properties, .. } = &message.packed.publish;
+        let has_levels = validate_levels(topic);
+        let checked = has_levels.and_then(|()| match self.accepts_any_characters {
+            true => Ok(()),
+            false => validate_characters(topic).and_then(|()| validate_properties(properties)),
+        });
+        checked.is_err().then_some(ReasonCode::HUB_MAY_CLOSE)
     }
 
     /// Parks refused messages that need not be held in RAM. While the hub refuses the whole link all rows stay in place instead.

@@ -75,6 +75,8 @@ pub(super) struct Uplink<P> {
     /// Set once this connection's hub was found to take no QoS 2.
     pub(super) qos_lowered: bool,
     pub(super) retain_cleared: bool,
+    /// Set if the hub takes control characters.
+    pub(super) accepts_any_characters: bool,
     pub(super) notices: Notices,
     pub(super) events: VecDeque<UplinkEvent>,
 }
@@ -108,9 +110,14 @@ impl<P: Pack> Uplink<P> {
             resume_ms: None,
             qos_lowered: false,
             retain_cleared: false,
+            accepts_any_characters: false,
             notices: Notices::default(),
             events: VecDeque::new(),
         }
+    }
+
+    pub(super) fn with_any_characters(self, accepts_any_characters: bool) -> Self {
+        Self { accepts_any_characters, ..self }
     }
 
     pub(super) fn poll_event(&mut self) -> Option<UplinkEvent> {
@@ -331,6 +338,7 @@ pub(super) fn is_about_message(reason: ReasonCode) -> bool {
             | ReasonCode::PACKET_TOO_LARGE
             | ReasonCode::PAYLOAD_FORMAT_INVALID
             | ReasonCode::PACKET_IDENTIFIER_NOT_FOUND
+            | ReasonCode::HUB_MAY_CLOSE
     )
 }
 

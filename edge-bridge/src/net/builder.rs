@@ -55,6 +55,7 @@ pub struct Builder {
     pub(super) window_max_bytes: Option<u64>,
     pub(super) command_within: Option<Duration>,
     pub(super) will_at_close: bool,
+    pub(super) accept_control_characters: bool,
     pub(super) any_version: bool,
     pub(super) backoff: BackoffConfig,
     pub(super) rules: Rules,
@@ -88,6 +89,7 @@ impl Builder {
             window_max_bytes: None,
             command_within: None,
             will_at_close: false,
+            accept_control_characters: false,
             any_version: false,
             backoff: BackoffConfig::default(),
             rules: Rules::default(),
@@ -323,6 +325,14 @@ impl Builder {
     /// DISCONNECT is sent, so that the hub takes the connection for lost.
     pub fn will_at_close(mut self) -> Self {
         self.will_at_close = true;
+        self
+    }
+
+    /// Sends messages with control characters and Unicode non-characters, to a hub that takes them; without it they are parked, see
+    /// [`LinkConfig::accept_control_characters`](crate::bridge::LinkConfig::accept_control_characters).
+    /// [`Bridge::publish`](crate::Bridge::publish) refuses them all the same.
+    pub fn accept_control_characters(mut self, accepts: bool) -> Self {
+        self.accept_control_characters = accepts;
         self
     }
 

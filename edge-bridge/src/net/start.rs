@@ -164,6 +164,7 @@ impl Builder {
             config.window_max_bytes = bytes;
         }
         config.will_at_stop = self.will_at_close;
+        config.accept_control_characters = self.accept_control_characters;
         if let Some(within) = self.command_within {
             config.command_within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         }

@@ -97,6 +97,9 @@ impl ReasonCode {
     /// Mark for a peer whose answer broke the protocol, so that the connection was ended from this side. It is not in the standard; no packet is sent
     /// or taken with it.
     pub const BROKEN_ANSWER: Self = Self(0x7d);
+    /// Mark for a message that is not sent, because the peer may end the connection at it: see
+    /// [`validate_properties`](super::validate_properties). It is not in the standard; no packet is sent or taken with it.
+    pub const HUB_MAY_CLOSE: Self = Self(0x7c);
 
     /// Makes a reason code of any number. [`is_valid_for`](Self::is_valid_for) tells if it may occur in a packet.
     pub const fn new(code: u8) -> Self {
@@ -118,13 +121,14 @@ impl ReasonCode {
         self.row().is_some_and(|(_, _, packets)| packets & (1 << packet as u16) != 0)
     }
 
-    /// Name in the standard, or the words for [`NO_ANSWER`](Self::NO_ANSWER), [`NO_REASON`](Self::NO_REASON) and
-    /// [`BROKEN_ANSWER`](Self::BROKEN_ANSWER); "unknown reason" for a number without a name.
+    /// Name in the standard, or the words for [`NO_ANSWER`](Self::NO_ANSWER), [`NO_REASON`](Self::NO_REASON),
+    /// [`BROKEN_ANSWER`](Self::BROKEN_ANSWER) and [`HUB_MAY_CLOSE`](Self::HUB_MAY_CLOSE); "unknown reason" for a number without a name.
     pub fn name(self) -> &'static str {
         match self {
             Self::NO_ANSWER => "No answer",
             Self::NO_REASON => "Connection closed without a reason",
             Self::BROKEN_ANSWER => "Answer that broke the protocol",
+            Self::HUB_MAY_CLOSE => "Characters or levels at which a hub may close: not sent",
             _ => self.row().map_or("unknown reason", |(_, name, _)| name),
         }
     }

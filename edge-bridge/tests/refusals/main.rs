@@ -18,6 +18,7 @@ mod random;
 #[path = "../refusal_support/mod.rs"]
 mod refusal_support;
 mod size;
+mod strict_hub;
 mod sweeps;
 mod topics;
 mod unanswered;

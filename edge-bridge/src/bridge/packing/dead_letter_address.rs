@@ -3,18 +3,19 @@
 
 use crate::bridge::spool::Leased;
 use crate::row::Row;
-use crate::wire::Utf8;
+use crate::wire::{Utf8, validate_levels};
 
 /// Prefix of the topics of dead letters.
 pub const DEAD_LETTER_PREFIX: &str = "dead-letter/";
 
 /// Returns the topic of the message made of `row`: the row's own topic, for a dead letter with [`DEAD_LETTER_PREFIX`] in front unless that would
-/// be too long.
+/// be too long, or have more levels than a hub takes.
 pub fn dead_letter_topic(row: &Row) -> Utf8 {
     let own = || row.topic.clone();
     match row.dead_letter {
         Some(_) => {
-            Utf8::try_from(format!("{DEAD_LETTER_PREFIX}{}", row.topic.as_str())).unwrap_or_else(|_| own())
+            let below = Utf8::try_from(format!("{DEAD_LETTER_PREFIX}{}", row.topic.as_str())).ok();
+            below.filter(|topic| validate_levels(topic).is_ok()).unwrap_or_else(own)
         }
         None => own(),
     }

@@ -18,7 +18,10 @@ use crate::net::clock::Clock;
 use crate::net::memory_spool::SharedMemory;
 use crate::net::subscriptions::commands::Commands;
 use crate::row::Row;
-use crate::wire::{Subscription, TopicError, Utf8, validate_characters, validate_topic_name};
+use crate::wire::{
+    Properties, Subscription, TopicError, Utf8, validate_characters, validate_levels, validate_properties,
+    validate_topic_name,
+};
 
 /// A store-and-forward bridge to a hub, running as a task of the present tokio runtime.
 ///
@@ -52,7 +55,7 @@ pub enum PublishError {
     Topic {
         /// The topic that was given.
         topic: String,
-        /// The rule that the topic breaks.
+        /// The rule that the topic, or a property of the row, breaks.
         error: TopicError,
     },
     /// The spool is full and its policy is to refuse new messages.
@@ -84,13 +87,13 @@ impl Bridge {
     /// # Errors
     ///
     /// The message was not accepted, because the spool has no room for it or `topic` is not a name that every hub accepts
-    /// ([`validate_characters`]).
+    /// ([`validate_characters`], [`validate_levels`]).
     pub async fn publish(
         &self,
         topic: &str,
         payload: impl Into<Bytes>,
     ) -> Result<PendingReceipt, PublishError> {
-        check_topic(topic)?;
+        check(topic, &Properties::default())?;
         let nul = |_| PublishError::Topic { topic: topic.to_owned(), error: TopicError::Nul };
         let name = Utf8::try_from(topic).map_err(nul)?;
         self.publish_row(Row::new(name, payload.into())).await
@@ -147,9 +150,9 @@ impl Bridge {
     ///
     /// # Errors
     ///
-    /// As those of [`publish`](Self::publish).
+    /// As those of [`publish`](Self::publish), and the row has a property that not every hub accepts ([`validate_properties`]).
     pub async fn publish_row(&self, row: Row) -> Result<PendingReceipt, PublishError> {
-        check_topic(&row.topic)?;
+        check(&row.topic, &row.properties)?;
         let inner = match &self.store {
             Store::Memory(memory) => Inner::Memory(
                 memory.push(self.clock.now().up_ms, row).map_err(|row| PublishError::Full { row })?,
@@ -348,9 +351,12 @@ fn sum_for_hub(queue: &edge_queue::aio::Queue, figure: fn(&edge_queue::Ledger) -
     of_hub.map(figure).sum()
 }
 
-/// Refuses topics for which a hub may end the connection, because an error here is better than a row that the hub never accepts.
-fn check_topic(topic: &str) -> Result<(), PublishError> {
-    let checked = validate_topic_name(topic).and_then(|()| validate_characters(topic));
+/// Refuses topics and properties for which a hub may end the connection, because an error here is better than a row that is never sent.
+fn check(topic: &str, properties: &Properties) -> Result<(), PublishError> {
+    let checked = validate_topic_name(topic)
+        .and_then(|()| validate_characters(topic))
+        .and_then(|()| validate_levels(topic))
+        .and_then(|()| validate_properties(properties));
     checked.map_err(|error| PublishError::Topic { topic: topic.to_owned(), error })
 }
 
