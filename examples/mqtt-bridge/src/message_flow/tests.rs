@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use edge_bridge::Bridge;
 use edge_bridge::bridge::topic_rules::Rule;
-use edge_bridge::wire::Utf8;
+use edge_bridge::wire::{PropertiesBuilder, Utf8};
 use edge_queue::{Config, OnFull};
 use futures_util::FutureExt;
 use tracing::subscriber::DefaultGuard;
@@ -62,11 +62,16 @@ async fn a_message_that_no_queue_takes_is_told_from_one_that_comes_again() {
     let flow = flow(dir.path()).await;
     let (_stop, mut stopped) = watch::channel(false);
     let (mut causes, mut on_the_way) = (Causes::default(), OnTheWay::new());
-    for row in [row("a", 1 << 20), row("a\u{1}", 1)] {
+    // The other side would close the connection at it, and again each time.
+    let mut noted = row("a", 1);
+    let mut properties = PropertiesBuilder::new();
+    properties.user("note", "line 1\nline 2").unwrap();
+    noted.properties = properties.finish();
+    for row in [row("a", 1 << 20), row("a\u{1}", 1), row(&"a/".repeat(200), 1), noted] {
         let handed = hand_on(&flow, row, &mut causes, &mut on_the_way, &mut stopped).await;
         assert!(matches!(handed, Handed::Never));
     }
-    assert_eq!((causes.never.count, causes.refused.count), (2, 0));
+    assert_eq!((causes.never.count, causes.refused.count), (4, 0));
     let closed = PushError::Closed { row: Box::new(edge_queue::Row::new("x")) };
     assert!(!is_final(&PublishError::Refused { source: closed.into() }));
 }
