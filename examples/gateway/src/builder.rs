@@ -119,8 +119,8 @@ impl Builder {
     ///   client to try again, or is none of PUBACK, becomes 0x83.
     ///
     /// Rows are checked before they are stored, as [`Bridge::publish_row`](edge_bridge::Bridge::publish_row) does. If one has a lane that the queue
-    /// does not have, a weight or a size above what that lane holds, or more than 384 KiB, the message is refused with 0x83; if one has a topic that is empty, has a wildcard, or has control characters
-    /// (unless `accept_control_characters` is set, or it is the message's own topic), with 0x90. The log says so.
+    /// does not have, a weight or a size above what that lane holds, or more than 384 KiB, the message is refused with 0x83; if one has a topic that is empty, has a wildcard or more than 200 levels, or has control characters
+    /// in the topic or a property (unless `accept_control_characters` is set, or they are the message's own), with 0x90. The log says so.
     ///
     /// It is called on the listener's task, where all local clients wait for it, so it should take microseconds. A message at which it
     /// panics goes to `dead-letter/TOPIC` unchanged.

@@ -20,7 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use edge_bridge::ingest::{Answer, Inbound};
 use edge_bridge::net::Server;
-use edge_bridge::wire::Utf8;
+use edge_bridge::wire::{PropertiesBuilder, Utf8};
 use edge_bridge::{Bridge, Row};
 use edge_gateway::{Builder, Error, Format, Gateway, PackedBatch, Packer, Verdict};
 use support::hub::{self, Hub};
@@ -53,6 +53,14 @@ fn settings() -> Builder {
     )
 }
 
+fn noted(text: &str) -> Row {
+    let mut properties = PropertiesBuilder::new();
+    properties.user("note", text).unwrap();
+    let mut row = Row::new(Utf8::from_static("own/note"), "x".into());
+    row.properties = properties.finish();
+    row
+}
+
 /// It was: a PUBACK, and nothing for the hub.
 #[tokio::test]
 async fn a_row_of_the_programs_ingest_that_nobody_takes_leaves_its_message_a_dead_letter() {
@@ -82,6 +90,8 @@ async fn a_row_of_the_programs_ingest_that_nobody_takes_leaves_its_message_a_dea
                 vec![heavy]
             }
             "control" => return Some(Answer::Withhold(vec![row("a\u{1}b")])),
+            "deep" => vec![row(&"a/".repeat(200))],
+            "note" => vec![noted("line 1\nline 2")],
             _ => return None,
         };
         Some(Answer::Store(rows))
@@ -95,16 +105,20 @@ async fn a_row_of_the_programs_ingest_that_nobody_takes_leaves_its_message_a_dea
         .await
         .unwrap();
     let sensor = sensor_of(&gateway).await;
-    for topic in ["lane", "last", "wild", "empty", "large", "heavy", "heavy-alarm", "control", "end"] {
+    let topics =
+        ["lane", "last", "wild", "empty", "large", "heavy", "heavy-alarm", "control", "deep", "note"];
+    for topic in topics.into_iter().chain(["end"]) {
         drop(sensor.publish(topic, "x").await.unwrap());
     }
     let expected = [
         "dead-letter/control",
+        "dead-letter/deep",
         "dead-letter/empty",
         "dead-letter/heavy",
         "dead-letter/heavy-alarm",
         "dead-letter/lane",
         "dead-letter/large",
+        "dead-letter/note",
         "dead-letter/wild",
         "own/last",
         "up/end",

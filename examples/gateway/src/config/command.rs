@@ -6,7 +6,9 @@ mod checks;
 use std::fmt;
 use std::time::Duration;
 
-use edge_bridge::wire::{matches, validate_characters, validate_filter, validate_topic_name};
+use edge_bridge::wire::{
+    matches, validate_characters, validate_filter, validate_levels, validate_topic_name,
+};
 
 use super::Findings;
 use super::section::{Placed, Section, World};
@@ -183,6 +185,7 @@ pub(crate) fn answers_by_default(id: &str) -> String {
 fn valid_name(text: &str) -> Result<(), String> {
     validate_topic_name(text)
         .and_then(|()| validate_characters(text))
+        .and_then(|()| validate_levels(text))
         .map_err(|error| format!("{text:?}: {error}"))?;
     if text.starts_with("$share/") {
         return Err(format!("{text:?}: `$share/` begins a filter; nothing can be published there"));

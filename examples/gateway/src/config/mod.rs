@@ -129,7 +129,7 @@ pub(crate) enum Local {
     /// Sensors connect to these addresses of the gateway.
     Listen {
         addresses: Box<Addresses>,
-        /// Set if topics may have control characters, for which a hub may end the connection.
+        /// Set if topics and properties may have control characters, for which a hub may end the connection.
         accept_control_characters: bool,
         /// Set if clients of MQTT 3.1 may connect.
         accept_mqtt_3_1: bool,
@@ -140,6 +140,13 @@ pub(crate) enum Local {
     },
     /// Existing broker at which the gateway subscribes.
     Broker { host: String, port: u16, client_id: String, topics: Vec<String>, way: Box<BrokerWay> },
+}
+
+impl Local {
+    /// Returns whether messages with control characters are taken, and sent to the hub.
+    pub(crate) fn accepts_control_characters(&self) -> bool {
+        matches!(self, Self::Listen { accept_control_characters: true, .. })
+    }
 }
 
 /// The hub: address, names and limits.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use edge_bridge::wire::{validate_characters, validate_filter, validate_topic_name};
+use edge_bridge::wire::{validate_characters, validate_filter, validate_levels, validate_topic_name};
 use edge_codec::compact::Level;
 
 use super::input::{Input, input};
@@ -136,7 +136,9 @@ fn topic(
         return is_raw.then(String::new);
     };
     let name = if is_raw { format!("{}x", to.value) } else { to.value.clone() };
-    let checked = validate_topic_name(&name).and_then(|()| validate_characters(&name));
+    let checked = validate_topic_name(&name)
+        .and_then(|()| validate_characters(&name))
+        .and_then(|()| validate_levels(&name));
     if let Err(error) = checked {
         findings.error(to.at, &section.key("to"), format!("{:?}: {error}", to.value));
     } else if name.starts_with("$share/") {

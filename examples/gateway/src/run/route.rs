@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use edge_bridge::ingest::{Inbound, Now};
-use edge_bridge::wire::{PropertyId, QoS, ReasonCode, Utf8};
+use edge_bridge::wire::{PropertyId, QoS, ReasonCode, Utf8, validate_levels};
 use edge_bridge::{Format as RowFormat, Row};
 use edge_filter::{DropReason, Pipeline, RestoreError, Stats};
 use serde::{Deserialize, Serialize};
@@ -180,6 +180,7 @@ impl RouteState {
     pub(crate) fn raw(&self, message: &Inbound) -> Result<Row, ReasonCode> {
         let topic = [self.to.as_bytes(), message.topic.as_bytes()].concat();
         let topic = Utf8::new(Bytes::from(topic)).map_err(|_| ReasonCode::TOPIC_NAME_INVALID)?;
+        validate_levels(&topic).map_err(|_| ReasonCode::TOPIC_NAME_INVALID)?;
         let mut row = Row::new(topic, Bytes::copy_from_slice(&message.payload));
         row.qos = self.qos;
         row.retain = message.retain;

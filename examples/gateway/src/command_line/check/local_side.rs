@@ -57,7 +57,7 @@ pub(super) fn local(f: &mut Lines<'_, '_>, local: &Local, files: OpenFiles) -> f
             if *accept_control_characters {
                 writeln!(
                     f,
-                    "              control characters in topics are accepted: the hub may refuse them"
+                    "              control characters in topics and properties are accepted: the hub may refuse them"
                 )?;
             }
         }

@@ -93,7 +93,7 @@ pub(super) const LOCAL: &[Key] = &[
         "accept_control_characters",
         Boolean,
         Is("false"),
-        "Takes topics with control characters and Unicode non-characters, for which a hub may end the connection.",
+        "Takes topics, and properties of MQTT 5, with control characters and Unicode non-characters, for which a hub may end the connection.",
     ),
     key(
         "accept_mqtt_3_1",

@@ -2,7 +2,8 @@
 
 use edge_bridge::Row;
 use edge_bridge::wire::{
-    PropertiesBuilder, PropertyId, Publish, Utf8, Value, validate_characters, validate_topic_name,
+    PropertiesBuilder, PropertyId, Publish, Utf8, Value, validate_characters, validate_levels,
+    validate_topic_name,
 };
 use serde::{Deserialize, Serialize};
 
@@ -109,8 +110,9 @@ impl ReturnAddress {
     pub(super) fn of(publish: &Publish, identity: Option<&Identity>, answers: &str) -> Self {
         let (topic, correlation) = wishes(publish);
         let usable = |topic: &&str| {
-            let is_name = validate_topic_name(topic).is_ok() && validate_characters(topic).is_ok();
-            topic.len() <= RETURN_BYTES_MAX && is_name && !topic.starts_with("$share/")
+            let checked = validate_topic_name(topic).and_then(|()| validate_characters(topic));
+            let is_taken = checked.and_then(|()| validate_levels(topic)).is_ok();
+            topic.len() <= RETURN_BYTES_MAX && is_taken && !topic.starts_with("$share/")
         };
         Self {
             command: cut(&publish.topic).to_owned(),
@@ -189,12 +191,16 @@ mod tests {
     #[test]
     fn an_answer_goes_where_the_command_asks_if_that_is_a_topic() {
         let long = "t".repeat(RETURN_BYTES_MAX + 1);
+        let deep = [200, 201].map(|levels| vec!["e"; levels].join("/"));
         for (wished, topic) in [
             (None, "answers"),
             (Some("mine/back"), "mine/back"),
             (Some(&*long), "answers"),
             (Some(&long[1..]), &long[1..]),
             (Some("$share/group/back"), "answers"),
+            (Some("back\u{85}"), "answers"),
+            (Some(&*deep[0]), &*deep[0]),
+            (Some(&*deep[1]), "answers"),
         ] {
             let plain = command("c/a", "on");
             let publish = wished.map_or_else(

@@ -32,7 +32,8 @@ pub(crate) fn prepare(config: &Config, floor: &ClockFloor) -> Result<Builder, Ru
         .client_id(&hub.client_id)
         .keep_alive_s(keep_alive_s)
         .command_within(hub.command_within)
-        .max_in_flight(hub.window);
+        .max_in_flight(hub.window)
+        .accept_control_characters(config.local.accepts_control_characters());
     if !config.commands.is_empty() {
         builder = builder.receive_maximum(commands::WINDOW);
     }

@@ -4,10 +4,12 @@
 use edge_bridge::Row;
 use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::{Answer, Inbound};
-use edge_bridge::wire::{ReasonCode, validate_characters, validate_topic_name};
+use edge_bridge::wire::{
+    ReasonCode, validate_characters, validate_levels, validate_properties, validate_topic_name,
+};
 use edge_queue::{Lane, ROW_OVERHEAD_BYTES};
 
-use crate::config::{Config, Local};
+use crate::config::Config;
 use crate::run::queue::store::{self, ROW_BYTES_MAX};
 
 /// Rules for rows of the program's own.
@@ -27,8 +29,7 @@ struct LaneMax {
 
 impl RowRules {
     pub(crate) fn of(config: &Config) -> Self {
-        let accept_control_characters =
-            matches!(config.local, Local::Listen { accept_control_characters: true, .. });
+        let accept_control_characters = config.local.accepts_control_characters();
         let queue = store::config(config);
         let max_of = |(lane, _)| LaneMax {
             messages: queue.lane_max_messages(Lane(lane)),
@@ -59,8 +60,11 @@ impl RowRules {
         }
         // What came with such a topic passes by the routes, too.
         let is_free = self.accept_control_characters || row.topic == message.topic;
-        let checked = validate_topic_name(&row.topic);
+        let checked = validate_topic_name(&row.topic).and_then(|()| validate_levels(&row.topic));
         let checked = checked.and_then(|()| if is_free { Ok(()) } else { validate_characters(&row.topic) });
+        let has_any = self.accept_control_characters || row.properties == message.properties;
+        let checked =
+            checked.and_then(|()| if has_any { Ok(()) } else { validate_properties(&row.properties) });
         let error = checked.err()?;
         let words = format!("a row with the topic \"{}\": {error}", Escaped(&row.topic));
         Some((ReasonCode::TOPIC_NAME_INVALID, words))

@@ -154,7 +154,7 @@ impl Sample {
         );
         let unfiltered = self.counts.unfiltered.iter().map(|(reason, count)| (reason.as_str(), *count));
         page.labelled("edge_unfiltered_total", "reason", unfiltered);
-        let help = "Messages that are no readings, or have too long a topic for the route, since the start.";
+        let help = "Messages that are no readings, or have too long or too deep a topic for the route, since the start.";
         page.counter("edge_undecodable_total", help, self.counts.undecodable);
         page.counter("edge_empty_total", "Messages that hold no reading since the start.", self.counts.empty);
         let help = "Metrics and records of messages that have no place among readings, since the start.";

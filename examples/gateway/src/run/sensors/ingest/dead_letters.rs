@@ -9,7 +9,7 @@ use super::Inner;
 /// Bytes of a payload, or of a long topic, that a line of the log shows.
 const SHOWN_BYTES: usize = 40;
 /// Reason why a raw route does not take a message.
-pub(super) const TOO_LONG: &str = "with the route's `to` the topic is longer than a topic may be";
+pub(super) const TOO_LONG: &str = "with the route's `to` the topic has more than 65535 bytes, or more than 200 levels, at which a hub may end the connection";
 
 impl Inner {
     pub(super) fn refuse(&mut self, now: Now, message: &Inbound, reason: ReasonCode, error: &str) -> Answer {
@@ -27,7 +27,7 @@ impl Inner {
 fn tell_dead_letter(topic: &str, (reason, error): (ReasonCode, &str), payload: &[u8], not_logged: u64) {
     if reason == ReasonCode::TOPIC_NAME_INVALID {
         let begins = String::from_utf8_lossy(topic.as_bytes().get(..SHOWN_BYTES).unwrap_or_default());
-        tracing::warn!(bytes = topic.len(), begins = %format_args!("\"{}\"", Escaped(&begins)), error, not_logged, "too long a topic: goes to dead-letter/TOPIC as it came");
+        tracing::warn!(bytes = topic.len(), begins = %format_args!("\"{}\"", Escaped(&begins)), error, not_logged, "too long or too deep a topic: goes to dead-letter/TOPIC as it came");
         return;
     }
     let begins = String::from_utf8_lossy(payload.get(..SHOWN_BYTES).unwrap_or(payload));

@@ -13,9 +13,9 @@ const REASON_BYTES_MAX: usize = 200;
 /// Most bytes of a payload beside which the words stand: a message at the limit of a row of the queue would be too long with them.
 const LETTER_WITH_REASON_MAX: usize = 64 * 1024;
 
-/// Returns the words of a reason on one line, cut to [`REASON_BYTES_MAX`] with an ellipsis.
+/// Returns the words of a reason on one line, without a tab, at which a hub may end the connection, cut to [`REASON_BYTES_MAX`] with an ellipsis.
 fn reason_text(reason: &str) -> String {
-    let mut text = OneLine(reason).to_string();
+    let mut text = OneLine(reason).to_string().replace('\t', "\\t");
     if text.len() > REASON_BYTES_MAX {
         let room = REASON_BYTES_MAX - '…'.len_utf8();
         text.truncate((0..=room).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default());
@@ -158,7 +158,7 @@ mod tests {
         assert!(matches!(ingest.ingest(at(2_000), &message("b/t", 2_000, "1.0")), Answer::Store(_)));
         let row = ingest.dead_letter(&message("b/t", 2_000, "x"), ReasonCode::UNSPECIFIED_ERROR);
         assert_eq!(row.properties.user_property(REASON_TEXT), None);
-        let text = reason_text(&format!("\n\u{1b}{}", "ä".repeat(300)));
+        let text = reason_text(&format!("\n\t\u{1b}{}", "ä".repeat(300)));
         assert!(text.len() <= REASON_BYTES_MAX && text.ends_with("ä…"), "{text}");
         assert!(!text.chars().any(char::is_control), "{text}");
     }

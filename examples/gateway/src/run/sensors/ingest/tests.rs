@@ -172,8 +172,26 @@ fn a_topic_that_becomes_too_long_is_refused_counted_and_logged_once_an_hour() {
         }
     });
     assert_eq!(ingest.counts().undecodable, 2);
-    assert_eq!(lines.matches("too long a topic: goes to dead-letter/TOPIC").count(), 1, "{lines}");
+    assert_eq!(
+        lines.matches("too long or too deep a topic: goes to dead-letter/TOPIC").count(),
+        1,
+        "{lines}"
+    );
     assert!(lines.contains("bytes=65535") && lines.len() < 1_000, "{} bytes", lines.len());
+}
+
+/// Mosquitto closes the connection at a topic of more levels, and again each time.
+#[test]
+fn a_topic_that_becomes_too_deep_is_refused() {
+    let answer_to = |levels: usize| {
+        let mut inbound = message("raw/a", b"x");
+        inbound.topic = Utf8::try_from(format!("raw{}", "/a".repeat(levels - 1))).unwrap();
+        ingest_after(true).ingest(Now::default(), &inbound)
+    };
+    let to = rows(answer_to(2))[0].topic.matches('/').count() - 1;
+    assert!(to > 0, "the route has a `to`");
+    assert_eq!(rows(answer_to(200 - to)).len(), 1);
+    assert_eq!(answer_to(201 - to), Answer::Refuse(ReasonCode::TOPIC_NAME_INVALID));
 }
 
 /// Promise 4: what may be a copy is marked.

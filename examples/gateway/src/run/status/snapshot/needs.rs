@@ -233,7 +233,8 @@ fn sensors(needs: &mut Needs, figures: &Figures) {
     }
     if counts.undecodable > 0 {
         let messages = counted(counts.undecodable, "message");
-        let text = format!("Since the start {messages} held no reading, or had too long a topic.");
+        let text =
+            format!("Since the start {messages} held no reading, or had too long or too deep a topic.");
         needs.look(
             "undecodable",
             text,
