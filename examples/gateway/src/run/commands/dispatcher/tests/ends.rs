@@ -53,7 +53,7 @@ fn promise_10_each_copy_that_was_published_is_given_and_answered() {
     let tickets = published.each_ref().map(|publish| bench.arrive(publish));
     let again = bench.arrive(&Publish { dup: true, ..published[2].clone() });
     assert_eq!(again, tickets[2]);
-    tickets.map(|ticket| bench.settle(ticket, 1, 0));
+    tickets.into_iter().for_each(|ticket| bench.settle(ticket, 1, 0));
     assert_eq!((bench.given.len(), bench.answers.len()), (3, 3));
     assert!(bench.answers.iter().all(|(_, answer)| answer["result"] == "delivered"), "{:?}", bench.answers);
 }
