@@ -7,6 +7,8 @@ use rustls_pki_types::CertificateDer;
 use crate::base64::decode;
 use crate::certificate::{Certificate, Validity};
 use crate::der::{CONTEXT_0, Element, INTEGER, OBJECT_IDENTIFIER, SEQUENCE, SET, elements, tagged};
+use crate::names::{Names, alternatives_text, subject_text};
+use crate::text::harmless;
 use crate::{pem, utc};
 
 /// Most bytes of a body: shells read no more.
@@ -16,8 +18,6 @@ const CERTIFICATES_MAX: usize = 32;
 const BEHIND_MAX: usize = 8;
 /// Seconds by which the authority's clock may be ahead of this machine's: until its certificate begins the former one is used.
 const AHEAD_MAX_S: u64 = 3_600;
-/// Most characters of what a server says beside its refusal.
-const SAID_MAX: usize = 120;
 /// Object identifier of signed data, 1.2.840.113549.1.7.2.
 const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
 const MEDIA_TYPE: &str = "application/pkcs7-mime";
@@ -40,6 +40,10 @@ pub struct Answer<'a> {
 pub struct Wanted<'a> {
     /// Its key, as SubjectPublicKeyInfo.
     pub public_key: &'a [u8],
+    /// Names that were asked for.
+    pub names: &'a Names,
+    /// Certificates (DER) of authorities that are trusted here: a signature in their name has to be theirs.
+    pub authorities: &'a [Vec<u8>],
     /// Certificates (DER) that stand behind the one in use: an answer may have the new one alone (RFC 7030 §4.2.3).
     pub behind: &'a [Vec<u8>],
     /// Validity of the certificate in use, which it has to outlast. `None`: there is none.
@@ -101,6 +105,33 @@ pub enum AnswerError {
     /// TLS could not use the certificate.
     #[error("the answer's certificate is of no use: {0}")]
     Unusable(String),
+    /// The subject is not the one that was asked for.
+    #[error("the answer's certificate is for {found}, asked was for {asked}")]
+    OtherSubject {
+        /// Subject of the certificate.
+        found: String,
+        /// Subject of the request.
+        asked: String,
+    },
+    /// The alternative names are not those that were asked for.
+    #[error("the answer's certificate has other alternative names ({found}) than were asked for ({asked})")]
+    OtherAlternativeNames {
+        /// Names of the certificate.
+        found: String,
+        /// Names of the request.
+        asked: String,
+    },
+    /// The certificate is one of an authority.
+    #[error("the answer's certificate is one of an authority (CA), not of a client")]
+    Authority,
+    /// The certificate is for other purposes.
+    #[error("the answer's certificate is not for clients, by its extended key usage")]
+    NotForClients,
+    /// The signature is not by the authority that the certificate names.
+    #[error(
+        "the answer's certificate is not signed by the key that its authority, {0}, has here: if that key was replaced, put the authority's new certificate into `ca`"
+    )]
+    BadSignature(String),
     /// The new certificate ends no later than the one in use.
     #[error("the new certificate ends no later than the one in use: {}", utc::text(*.0))]
     NotLater(u64),
@@ -165,6 +196,8 @@ pub fn read(answer: &Answer<'_>, wanted: &Wanted<'_>) -> Result<Chain, AnswerErr
     judge(own, wanted)?;
     let behind = wanted.behind.iter().filter_map(|der| Certificate::read(der));
     let known: Vec<_> = all.iter().copied().chain(behind).collect();
+    let trusted = wanted.authorities.iter().filter_map(|der| Certificate::read(der));
+    judge_signature(own, &known.iter().copied().chain(trusted).collect::<Vec<_>>())?;
     let text = chain(own, &known).into_iter().map(|der| pem::block("CERTIFICATE", der)).collect();
     Ok(Chain { pem: text, validity: own.validity })
 }
@@ -172,6 +205,21 @@ pub fn read(answer: &Answer<'_>, wanted: &Wanted<'_>) -> Result<Chain, AnswerErr
 fn judge(own: &Certificate<'_>, wanted: &Wanted<'_>) -> Result<(), AnswerError> {
     if let Err(error) = parsed(own.der) {
         return Err(AnswerError::Unusable(error.to_string()));
+    }
+    if !wanted.names.are_subject_of(own) {
+        let (found, asked) = (subject_text(own.subject), subject_text(&wanted.names.subject));
+        return Err(AnswerError::OtherSubject { found, asked });
+    }
+    if !wanted.names.are_alternatives_of(own) {
+        let found = alternatives_text(own.alternative_names);
+        let asked = alternatives_text(wanted.names.alternative.as_deref());
+        return Err(AnswerError::OtherAlternativeNames { found, asked });
+    }
+    if own.is_authority() {
+        return Err(AnswerError::Authority);
+    }
+    if !own.is_for_clients() {
+        return Err(AnswerError::NotForClients);
     }
     let Validity { begin_s, end_s } = own.validity;
     if wanted.in_use.is_some_and(|in_use| end_s <= in_use.end_s) {
@@ -182,6 +230,16 @@ fn judge(own: &Certificate<'_>, wanted: &Wanted<'_>) -> Result<(), AnswerError> 
         Some(wall_s) if begin_s > wall_s.saturating_add(AHEAD_MAX_S) => Err(AnswerError::NotYet(begin_s)),
         _ => Ok(()),
     }
+}
+
+/// Judges the signature, if its authority is known here. Where it is not the hub alone can judge it, which may trust others.
+fn judge_signature(own: &Certificate<'_>, known: &[Certificate<'_>]) -> Result<(), AnswerError> {
+    let authorities = known.iter().filter(|one| one.subject == own.issuer && one.der != own.der);
+    let judged: Vec<_> = authorities.filter_map(|one| own.is_signed_by(one)).collect();
+    if judged.is_empty() || judged.contains(&true) {
+        return Ok(());
+    }
+    Err(AnswerError::BadSignature(subject_text(own.issuer)))
 }
 
 /// Reads a certificate as TLS will do it.
@@ -198,6 +256,7 @@ fn chain<'a>(own: &Certificate<'a>, all: &[Certificate<'a>]) -> Vec<&'a [u8]> {
             one.subject == last.issuer
                 && !one.is_self_signed()
                 && !chain.contains(&one.der)
+                && last.is_signed_by(one) != Some(false)
                 && parsed(one.der).is_ok()
         });
         let Some(signer) = signers.max_by_key(|one| one.validity.end_s) else { break };
@@ -238,12 +297,6 @@ fn said(body: &[u8]) -> String {
         Some(line) if !line.is_empty() && !line.starts_with('<') => format!(": {line}"),
         _ => String::new(),
     }
-}
-
-fn harmless(text: &str) -> String {
-    let printed =
-        text.trim().chars().filter(|char| char.is_alphanumeric() || char.is_ascii_graphic() || *char == ' ');
-    printed.take(SAID_MAX).collect()
 }
 
 #[cfg(test)]

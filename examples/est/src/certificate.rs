@@ -1,10 +1,21 @@
-//! Parts of a certificate (X.509, RFC 5280 §4.1) that a renewal needs: names, key and validity.
+//! Parts of a certificate (X.509, RFC 5280 §4.1) that a renewal needs: names, key, validity, purposes and signature.
 
-use crate::der::{CONTEXT_0, CONTEXT_3, INTEGER, OBJECT_IDENTIFIER, SEQUENCE, elements, optional, tagged};
+use rustls::crypto::ring::default_provider;
+
+use crate::der::{
+    BIT_STRING, BOOLEAN, CONTEXT_0, CONTEXT_3, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, elements,
+    optional, tagged,
+};
 use crate::utc;
 
 /// Object identifier of the extension SubjectAltName, 2.5.29.17.
 const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+/// Object identifier of the extension BasicConstraints, 2.5.29.19.
+const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+/// Object identifier of the extension ExtendedKeyUsage, 2.5.29.37.
+const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+/// Object identifier of the purpose clientAuth, 1.3.6.1.5.5.7.3.2.
+const CLIENT_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02];
 
 /// First and last second in which a certificate is valid, since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +48,13 @@ pub struct Certificate<'a> {
     pub(crate) public_key: &'a [u8],
     /// The whole extension SubjectAltName. `None`: there is none.
     pub(crate) alternative_names: Option<&'a [u8]>,
+    /// All extensions, one behind the other.
+    extensions: &'a [u8],
+    /// What its authority signed.
+    signed: &'a [u8],
+    /// Content of the signature's AlgorithmIdentifier.
+    signature_algorithm: &'a [u8],
+    signature: &'a [u8],
     /// First and last second of its life.
     pub validity: Validity,
 }
@@ -46,7 +64,9 @@ impl<'a> Certificate<'a> {
     #[must_use]
     pub fn read(der: &'a [u8]) -> Option<Self> {
         let (certificate, _) = tagged(der, SEQUENCE)?;
-        let (fields, _) = tagged(certificate.content, SEQUENCE)?;
+        let (fields, rest) = tagged(certificate.content, SEQUENCE)?;
+        let (signature_algorithm, rest) = tagged(rest, SEQUENCE)?;
+        let (signature, _) = tagged(rest, BIT_STRING)?;
         let (_version, rest) = optional(fields.content, CONTEXT_0);
         let (_serial, rest) = tagged(rest, INTEGER)?;
         let (_signature, rest) = tagged(rest, SEQUENCE)?;
@@ -58,17 +78,18 @@ impl<'a> Certificate<'a> {
         let (begin_s, end_s) = (dates.next()??, dates.next()??);
         let extensions = elements(rest).find(|part| part.tag == CONTEXT_3);
         let extensions = extensions.and_then(|part| tagged(part.content, SEQUENCE));
-        let is_names = |extension: &[u8]| {
-            tagged(extension, OBJECT_IDENTIFIER).is_some_and(|(id, _)| id.content == SUBJECT_ALT_NAME)
-        };
-        let all = extensions.map_or(&[][..], |(list, _)| list.content);
-        let names = elements(all).find(|extension| is_names(extension.content));
+        let extensions = extensions.map_or(&[][..], |(list, _)| list.content);
         Some(Self {
             der: certificate.whole,
             issuer: issuer.whole,
             subject: subject.whole,
             public_key: public_key.whole,
-            alternative_names: names.map(|names| names.whole),
+            alternative_names: extension(extensions, SUBJECT_ALT_NAME),
+            extensions,
+            signed: fields.whole,
+            signature_algorithm: signature_algorithm.content,
+            // Behind the number of bits that are not used, which is 0.
+            signature: signature.content.get(1..)?,
             validity: Validity { begin_s, end_s },
         })
     }
@@ -82,4 +103,46 @@ impl<'a> Certificate<'a> {
     pub(crate) fn is_self_signed(&self) -> bool {
         self.issuer == self.subject
     }
+
+    /// Returns whether it is one of an authority, which could sign others.
+    pub(crate) fn is_authority(&self) -> bool {
+        let constraints = extension(self.extensions, BASIC_CONSTRAINTS).and_then(value);
+        let first = constraints.and_then(|constraints| elements(constraints).next());
+        first.is_some_and(|first| first.tag == BOOLEAN && first.content != [0])
+    }
+
+    /// Returns whether a client may show it: it says nothing of purposes, or names that one.
+    pub(crate) fn is_for_clients(&self) -> bool {
+        let Some(usage) = extension(self.extensions, EXTENDED_KEY_USAGE) else { return true };
+        elements(value(usage).unwrap_or_default()).any(|purpose| purpose.content == CLIENT_AUTH)
+    }
+
+    /// Returns whether its signature is by the key of this authority. `None`: it is of a kind that cannot be verified here.
+    pub(crate) fn is_signed_by(&self, authority: &Certificate<'_>) -> Option<bool> {
+        let (key, _) = tagged(authority.public_key, SEQUENCE)?;
+        let (key_algorithm, rest) = tagged(key.content, SEQUENCE)?;
+        let bits = tagged(rest, BIT_STRING)?.0.content.get(1..)?;
+        let known = default_provider().signature_verification_algorithms.all;
+        let mut fitting = known.iter().filter(|one| {
+            let is_of_key = one.public_key_alg_id().as_ref() == key_algorithm.content;
+            is_of_key && one.signature_alg_id().as_ref() == self.signature_algorithm
+        });
+        let first = fitting.next()?;
+        Some(first.verify_signature(bits, self.signed, self.signature).is_ok())
+    }
+}
+
+/// Returns the whole extension with this object identifier.
+fn extension<'a>(all: &'a [u8], id: &[u8]) -> Option<&'a [u8]> {
+    let is_it = |one: &[u8]| tagged(one, OBJECT_IDENTIFIER).is_some_and(|(found, _)| found.content == id);
+    elements(all).find(|one| is_it(one.content)).map(|one| one.whole)
+}
+
+/// Returns the content of the sequence that is the value of an extension.
+pub(crate) fn value(extension: &[u8]) -> Option<&[u8]> {
+    let (extension, _) = tagged(extension, SEQUENCE)?;
+    let (_id, rest) = tagged(extension.content, OBJECT_IDENTIFIER)?;
+    let (_is_critical, rest) = optional(rest, BOOLEAN);
+    let (octets, _) = tagged(rest, OCTET_STRING)?;
+    Some(tagged(octets.content, SEQUENCE)?.0.content)
 }

@@ -12,10 +12,12 @@ mod base64;
 pub mod certificate;
 mod der;
 pub mod key;
+pub mod names;
 pub mod pem;
 pub mod request;
 pub mod schedule;
 pub mod server;
+mod text;
 pub mod utc;
 
 pub use base64::encode;

@@ -3,11 +3,9 @@
 use rustls::SignatureScheme;
 use rustls::sign::SigningKey;
 
-use crate::certificate::Certificate;
-use crate::der::{BIT_STRING, CONTEXT_0, INTEGER, OBJECT_IDENTIFIER, SEQUENCE, SET, UTF8_STRING, written};
+use crate::der::{BIT_STRING, CONTEXT_0, INTEGER, OBJECT_IDENTIFIER, SEQUENCE, SET, written};
+use crate::names::Names;
 
-/// Object identifier of a common name, 2.5.4.3.
-const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 /// Object identifier of the attribute extensionRequest, 1.2.840.113549.1.9.14.
 const EXTENSION_REQUEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x0e];
 /// Most characters of a common name (RFC 5280, appendix A).
@@ -40,30 +38,6 @@ pub enum RequestError {
     /// The key, or the process that has it, did not sign.
     #[error("the private key does not sign: {0}")]
     Signature(#[from] rustls::Error),
-}
-
-/// Names for a certificate, in DER.
-#[derive(Debug, Clone)]
-pub struct Names {
-    subject: Vec<u8>,
-    alternative: Option<Vec<u8>>,
-}
-
-impl Names {
-    /// Returns those of a certificate, byte by byte (RFC 7030 §4.2.2).
-    #[must_use]
-    pub fn of(certificate: &Certificate<'_>) -> Self {
-        let alternative = certificate.alternative_names.map(<[u8]>::to_vec);
-        Self { subject: certificate.subject.to_vec(), alternative }
-    }
-
-    /// Returns a common name alone.
-    #[must_use]
-    pub fn common_name(name: &str) -> Self {
-        let kind = written(OBJECT_IDENTIFIER, &[COMMON_NAME]);
-        let attribute = written(SEQUENCE, &[&kind, &written(UTF8_STRING, &[name.as_bytes()])]);
-        Self { subject: written(SEQUENCE, &[&written(SET, &[&attribute])]), alternative: None }
-    }
 }
 
 /// Returns the request for a certificate of these names and the public half of `key`, in DER. Blocks where the key is in another process.

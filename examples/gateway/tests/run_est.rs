@@ -95,7 +95,7 @@ fn assert_pair(dir: &Path) {
 fn a_certificate_is_renewed_before_it_ends_and_the_hub_sees_the_new_one() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    let mut site = Site::new(dir, Behaviour::Issue("after"), "url = \"URL\"");
+    let mut site = Site::new(dir, Behaviour::Issue("before"), "url = \"URL\"");
     site.plant.sign_for_seconds(dir, "site7", "before", DUE);
     fs::set_permissions(dir.join("site7.crt"), fs::Permissions::from_mode(0o640)).unwrap();
     let key = fs::read(dir.join("site7.key")).unwrap();
@@ -119,7 +119,9 @@ fn a_certificate_is_renewed_before_it_ends_and_the_hub_sees_the_new_one() {
     site.hub.crash();
     mosquitto::publish(site.listen, "a", "after");
     let at_hub = Subscriber::start(site.hub.address, "up/#");
-    wait_until("the hub sees the new one", 60, || site.is_seen("after"));
+    wait_until("the hub has taken the new one", 60, || {
+        site.gateway.log().contains("renewed certificate is in use")
+    });
     wait_until("what came meanwhile arrives", 60, || {
         mosquitto::publish(site.listen, "b", "x");
         at_hub.arrived().iter().any(|arrived| arrived.topic == "up/b")
@@ -170,6 +172,7 @@ fn whatever_the_server_does_the_certificate_in_use_goes_on_and_the_reason_is_tol
         ),
         (raw(pkcs7, "Content-Length: 8\r\n\r\nMAMCAQU="), "no list of certificates"),
         (Behaviour::OtherKey("other"), "no certificate for the key of this gateway"),
+        (Behaviour::Issue("admin"), "is for CN=admin, asked was for CN=before"),
     ] {
         site.est.behave(behaviour);
         let before = site.gateway.log().len();
@@ -222,10 +225,10 @@ fn a_gateway_without_a_certificate_stores_until_it_has_its_first_one() {
         "{}",
         site.gateway.log()
     );
-    site.est.behave(Behaviour::Issue("first"));
+    site.est.behave(Behaviour::Issue("site7 of the plant"));
     let at_hub = Subscriber::start(site.hub.address, "up/#");
     wait_until("it arrives", 120, || at_hub.arrived().iter().any(|arrived| arrived.payload == "early"));
-    assert!(site.is_seen("first"));
+    assert!(site.is_seen("site7 of the plant"));
     assert_pair(dir);
     wait_until("nothing is needed", 30, || !site.needs().contains("first_certificate"));
     assert_eq!(site.gateway.terminate().0.code(), Some(0));
@@ -242,7 +245,7 @@ fn a_server_that_refuses_the_claim_certificate_is_told_with_file_and_setting() {
     let dir = dir.path();
     let table =
         "url = \"URL\"\nclaim_cert = \"claim.crt\"\nclaim_key = \"claim.key\"\ncommon_name = \"site7\"";
-    let mut site = Site::new(dir, Behaviour::Issue("first"), table);
+    let mut site = Site::new(dir, Behaviour::Issue("site7"), table);
     Authority::new(dir, "others").sign(dir, "claim", Some("claim"));
     site.gateway.start();
     wait_until("it is refused", 60, || {
@@ -259,7 +262,8 @@ fn a_server_that_refuses_the_claim_certificate_is_told_with_file_and_setting() {
 fn a_kill_at_any_moment_leaves_a_certificate_and_its_key() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    let table = "url = \"URL\"\nclaim_cert = \"claim.crt\"\nclaim_key = \"claim.key\"";
+    let table =
+        "url = \"URL\"\nclaim_cert = \"claim.crt\"\nclaim_key = \"claim.key\"\ncommon_name = \"site7\"";
     let mut site = Site::new(dir, Behaviour::Issue("site7"), table);
     site.plant.sign(dir, "claim", Some("claim"));
     for round in 0..12_u64 {
@@ -275,7 +279,7 @@ fn a_kill_at_any_moment_leaves_a_certificate_and_its_key() {
             // The next one is due again, by a claim or as a renewal.
             match round % 2 {
                 0 => fs::remove_file(dir.join("site7.crt")).unwrap(),
-                _ => site.plant.sign_for_seconds(dir, "site7", "before", DUE),
+                _ => site.plant.sign_for_seconds(dir, "site7", "site7", DUE),
             }
         }
     }

@@ -8,7 +8,7 @@ use rustls::sign::SigningKey;
 
 use super::*;
 use crate::der::written;
-use crate::request::{Names, request};
+use crate::request::request;
 use crate::schedule::Schedule;
 use crate::{base64, key};
 
@@ -20,6 +20,19 @@ fn at(seconds: u64) -> rcgen::CertificateParams {
     let time = |seconds: u64| (std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds)).into();
     (params.not_before, params.not_after) = (time(NOW_S - 1_000), time(seconds));
     params
+}
+
+/// Wish for a certificate of this one's key and names.
+fn wanted(own: &[u8], wall_s: Option<u64>) -> Wanted<'_> {
+    let names = Box::leak(Box::new(Names::of(&certificate(own))));
+    Wanted {
+        public_key: certificate(own).public_key,
+        names,
+        authorities: &[],
+        behind: &[],
+        in_use: None,
+        wall_s,
+    }
 }
 
 /// Authorities: a root and one below it.
@@ -103,8 +116,7 @@ fn authorities_behind_the_certificate_in_use_stand_behind_the_new_one_too() {
     let (plant, key) = (Plant::new(), KeyPair::generate().unwrap());
     let own = plant.sign(&key, NOW_S + YEAR_S);
     let behind = [plant.root.der().to_vec(), b"damaged".to_vec(), plant.below.der().to_vec()];
-    let public_key = certificate(&own).public_key;
-    let wanted = Wanted { public_key, behind: &behind, in_use: None, wall_s: Some(NOW_S) };
+    let wanted = Wanted { behind: &behind, ..wanted(&own, Some(NOW_S)) };
     let chain = read(&good(&text(&cms(&[&own]))), &wanted).unwrap();
     assert_eq!(chain.pem, pem::block("CERTIFICATE", &own) + &plant.below.pem().replace("\r\n", "\n"));
 }
@@ -114,8 +126,7 @@ fn the_certificate_of_the_key_is_picked_and_the_chain_is_in_order() {
     let (plant, key) = (Plant::new(), KeyPair::generate().unwrap());
     let (own, older) = (plant.sign(&key, NOW_S + YEAR_S), plant.sign(&key, NOW_S + 5));
     let other = plant.sign(&KeyPair::generate().unwrap(), NOW_S + 2 * YEAR_S);
-    let wanted =
-        Wanted { public_key: certificate(&own).public_key, behind: &[], in_use: None, wall_s: Some(NOW_S) };
+    let wanted = wanted(&own, Some(NOW_S));
     let all: [&[u8]; 5] = [plant.root.der(), plant.below.der(), &other, &older, &own];
     let expected = pem::block("CERTIFICATE", &own) + &plant.below.pem().replace("\r\n", "\n");
     for der in [cms(&all), cms_without_lengths(&all)] {
@@ -139,7 +150,7 @@ fn openssls_list_of_certificates_is_read() {
     let (is_good, list) = openssl(&["crl2pkcs7", "-nocrl", "-certfile", path.to_str().unwrap()], b"");
     assert!(is_good, "{list}");
     let body = list.lines().filter(|line| !line.starts_with('-')).collect::<Vec<_>>().join("\n");
-    let wanted = Wanted { public_key: certificate(&own).public_key, behind: &[], in_use: None, wall_s: None };
+    let wanted = wanted(&own, None);
     let chain = read(&good(body.as_bytes()), &wanted).unwrap();
     assert_eq!(chain.pem.matches("BEGIN").count(), 2);
     assert!(chain.pem.starts_with(&pem::block("CERTIFICATE", &own)));
@@ -151,12 +162,7 @@ fn each_wrong_answer_is_refused_by_its_reason() {
     let own = plant.sign(&key, NOW_S + YEAR_S);
     let in_use = certificate(&own).validity;
     let other = plant.sign(&KeyPair::generate().unwrap(), NOW_S + YEAR_S);
-    let wanted = Wanted {
-        public_key: certificate(&own).public_key,
-        behind: &[],
-        in_use: Some(in_use),
-        wall_s: Some(NOW_S),
-    };
+    let wanted = Wanted { in_use: Some(in_use), ..wanted(&own, Some(NOW_S)) };
     let refused = |answer: Answer<'_>| read(&answer, &wanted).unwrap_err();
     let status =
         |status| refused(Answer { status, body: b"go away\x1b[2J\nreally", ..Answer::default() }).to_string();
@@ -198,7 +204,8 @@ fn each_wrong_answer_is_refused_by_its_reason() {
 
 #[test]
 fn a_server_may_ask_for_patience() {
-    let wanted = Wanted { public_key: &[], behind: &[], in_use: None, wall_s: Some(784_111_700) };
+    let own = Plant::new().sign(&KeyPair::generate().unwrap(), NOW_S);
+    let wanted = wanted(&own, Some(784_111_700));
     let after = |status, retry_after, wanted: &Wanted<'_>| {
         let answer = Answer { status, retry_after: Some(retry_after), ..Answer::default() };
         read(&answer, wanted).unwrap_err().after_s()
@@ -307,7 +314,7 @@ proptest! {
     fn no_answer_panics_and_none_brings_another_key(cut in 0_usize..4_000, changes in proptest::collection::vec((0_usize..4_000, any::<u8>()), 0..4)) {
         let (plant, key) = (Plant::new(), KeyPair::generate().unwrap());
         let own = plant.sign(&key, NOW_S + YEAR_S);
-        let wanted = Wanted { public_key: certificate(&own).public_key, behind: &[], in_use: None, wall_s: Some(NOW_S) };
+        let wanted = wanted(&own, Some(NOW_S));
         for mut der in [cms(&[plant.below.der(), &own]), cms_without_lengths(&[plant.below.der(), &own])] {
             for (place, byte) in &changes {
                 let length = der.len();
@@ -326,7 +333,11 @@ proptest! {
 
     #[test]
     fn no_bytes_panic(body in proptest::collection::vec(any::<u8>(), 0..2_000)) {
-        let wanted = Wanted { public_key: &[1], behind: &[], in_use: None, wall_s: Some(0) };
+        let names = Names::common_name("g");
+        let wanted =
+            Wanted { public_key: &[1], names: &names, authorities: &[], behind: &[], in_use: None, wall_s: Some(0) };
         prop_assert!(read(&good(&body), &wanted).is_err());
     }
 }
+
+mod fitness;

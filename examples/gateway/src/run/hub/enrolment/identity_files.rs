@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use edge_bridge::Tls;
 use edge_est::certificate::{Certificate, Validity};
-use edge_est::request::Names;
+use edge_est::names::Names;
 use edge_est::schedule::overdue_s;
 use edge_est::{key, key::SigningKey, pem};
 use edge_state::file;
@@ -62,7 +62,8 @@ pub(super) fn behind(path: &Path) -> Vec<Vec<u8>> {
     certificates_of(path).into_iter().skip(1).collect()
 }
 
-fn certificates_of(path: &Path) -> Vec<Vec<u8>> {
+/// Returns the certificates in a file of PEM; none if it cannot be read.
+pub(super) fn certificates_of(path: &Path) -> Vec<Vec<u8>> {
     operator_file::read(path).map(|file| pem::certificates(&file)).unwrap_or_default()
 }
 

@@ -19,7 +19,8 @@ use edge_bridge::Tls;
 use edge_bridge::net::{ClockFloor, TlsError, TlsSettingNames};
 use edge_est::answer::{self, Answer, AnswerError, Chain, Wanted};
 use edge_est::certificate::Validity;
-use edge_est::request::{Names, RequestError, request};
+use edge_est::names::Names;
+use edge_est::request::{RequestError, request};
 use edge_est::schedule::{Next, Now, Schedule};
 use edge_est::{server::Server, utc};
 use edge_queue::{Clock as _, SystemClock};
@@ -29,7 +30,7 @@ use crate::config::{Config, Est, Hub};
 
 use super::enrolment_state::{Enrolment, EnrolmentState};
 use exchange::ExchangeError;
-use identity_files::{Identity, behind, own_key, try_room, validity_of, write_certificate};
+use identity_files::{Identity, behind, certificates_of, own_key, try_room, validity_of, write_certificate};
 pub(in crate::run) use identity_files::{life_of, overdue};
 
 /// Longest pause between two looks at clock and certificate, which others may change.
@@ -152,7 +153,7 @@ impl Enroller {
     async fn ask(&self, in_use: Option<Validity>) -> Result<Chain, EnrolmentError> {
         let (hub, est, floor) = (self.hub.clone(), self.est.clone(), self.floor.clone());
         let prepared = tokio::task::spawn_blocking(move || prepare(&hub, &est, floor)).await??;
-        let Prepared { tls, operation, request, public_key, behind } = prepared;
+        let Prepared { tls, operation, request, public_key, names, authorities, behind } = prepared;
         let exchange = exchange::post(&self.server, &tls, operation, &request);
         let response =
             tokio::time::timeout(EXCHANGE_WITHIN, exchange).await.map_err(|_| EnrolmentError::Late)??;
@@ -162,7 +163,14 @@ impl Enroller {
             retry_after: response.retry_after.as_deref(),
             body: &response.body,
         };
-        let wanted = Wanted { public_key: &public_key, behind: &behind, in_use, wall_s: self.now().wall_s };
+        let wanted = Wanted {
+            public_key: &public_key,
+            names: &names,
+            authorities: &authorities,
+            behind: &behind,
+            in_use,
+            wall_s: self.now().wall_s,
+        };
         let chain = answer::read(&answer, &wanted)?;
         let (hub, pem) = (self.hub.clone(), chain.pem.clone());
         tokio::task::spawn_blocking(move || write_certificate(&hub, &pem, &public_key)).await??;
@@ -205,6 +213,9 @@ struct Prepared {
     /// PKCS #10 in DER.
     request: Vec<u8>,
     public_key: Vec<u8>,
+    names: Names,
+    /// Certificates of the authorities that the configuration trusts.
+    authorities: Vec<Vec<u8>>,
     /// Certificates behind the one that is shown.
     behind: Vec<Vec<u8>>,
 }
@@ -215,19 +226,22 @@ fn prepare(hub: &Hub, est: &Est, floor: ClockFloor) -> Result<Prepared, Enrolmen
     let ca = est.ca.as_deref().or(hub.ca.as_deref());
     let trusting = ca.map_or_else(Tls::from_system, Tls::from_ca)?;
     let trusting = trusting.with_clock_floor(floor).with_setting_names(NAMES);
+    let authorities = [&est.ca, &hub.ca].into_iter().flatten().flat_map(|ca| certificates_of(ca)).collect();
     if let Some(claim) = est.claim.as_ref().filter(|_| hub.waits_for_certificate()) {
         let names = TlsSettingNames { certificate: "[hub.est] claim_cert", ..NAMES };
         let tls = trusting.with_setting_names(names).with_identity(&claim.cert, &claim.key)?;
         let key = own_key(hub)?;
-        let request = request(&Names::common_name(&claim.common_name), &*key)?;
+        let names = Names::common_name(&claim.common_name);
+        let request = request(&names, &*key)?;
         let public_key = key.public_key().map(|key| key.to_vec()).unwrap_or_default();
-        let behind = behind(&claim.cert);
-        return Ok(Prepared { tls, operation: "simpleenroll", request, public_key, behind });
+        let (operation, behind) = ("simpleenroll", behind(&claim.cert));
+        return Ok(Prepared { tls, operation, request, public_key, names, authorities, behind });
     }
     let Identity { tls, names, public_key, behind } = Identity::read(hub, trusting)?;
     let key = tls.signing_key().ok_or(RequestError::Key)?;
     let request = request(&names, &*key)?;
-    Ok(Prepared { tls, operation: "simplereenroll", request, public_key, behind })
+    let operation = "simplereenroll";
+    Ok(Prepared { tls, operation, request, public_key, names, authorities, behind })
 }
 
 #[cfg(test)]
