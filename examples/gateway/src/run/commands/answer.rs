@@ -12,6 +12,9 @@ use super::identity::Identity;
 /// Most bytes of a topic, a Response Topic and Correlation Data, each, that are kept.
 const RETURN_BYTES_MAX: usize = 1_024;
 
+/// First bytes of each answer.
+const BEGINNING: &[u8] = b"{\"command\":\"";
+
 /// Reason of a refusal or failure. The texts are stored and sent, so none may ever get another meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -100,7 +103,8 @@ pub(super) struct ReturnAddress {
     /// Topic of the command at the hub.
     pub(super) command: String,
     pub(super) id: Option<String>,
-    /// Topic to which the answer is published.
+    /// Topic to which the answer is published. Empty: there is none, because the command is an answer itself. Two gateways that command each other's topics
+    /// of answers would else answer each other for ever.
     pub(super) topic: String,
     pub(super) correlation: Vec<u8>,
 }
@@ -114,10 +118,11 @@ impl ReturnAddress {
             let is_taken = checked.and_then(|()| validate_levels(topic)).is_ok();
             topic.len() <= RETURN_BYTES_MAX && is_taken && !topic.starts_with("$share/")
         };
+        let topic = if is_answer(&publish.payload) { "" } else { topic.filter(usable).unwrap_or(answers) };
         Self {
             command: cut(&publish.topic).to_owned(),
             id: identity.and_then(|identity| identity.shown.clone()),
-            topic: topic.filter(usable).unwrap_or(answers).to_owned(),
+            topic: topic.to_owned(),
             correlation: correlation
                 .filter(|data| data.len() <= RETURN_BYTES_MAX)
                 .unwrap_or_default()
@@ -133,8 +138,12 @@ impl ReturnAddress {
             && correlation.is_none_or(|data| data.len() <= RETURN_BYTES_MAX)
     }
 
-    /// Returns the answer as a row for the hub. `wall_ms` is the time of the outcome, since the Unix epoch. `None`: the address is not valid.
+    /// Returns the answer as a row for the hub. `wall_ms` is the time of the outcome, since the Unix epoch. `None`: there is no address, or it is not
+    /// valid.
     pub(super) fn answer(&self, outcome: &Outcome, wall_ms: i64) -> Option<Row> {
+        if self.topic.is_empty() {
+            return None;
+        }
         let (result, reason, why, clients) = match outcome {
             Outcome::Delivered(clients) => ("delivered", None, None, Some(*clients)),
             Outcome::Refused(reason) => ("refused", Some(reason.as_str()), None, None),
@@ -168,6 +177,21 @@ fn wishes(publish: &Publish) -> (Option<&str>, Option<bytes::Bytes>) {
     (properties.str(PropertyId::ResponseTopic), properties.binary(PropertyId::CorrelationData))
 }
 
+/// Returns whether a payload is an answer, of whatever gateway. It is known by its form, because a hub of MQTT 3.1.1 takes the properties from it.
+fn is_answer(payload: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Form {
+        #[serde(rename = "command")]
+        _command: String,
+        result: String,
+        #[serde(rename = "at")]
+        _at: i64,
+    }
+    let is_result = |form: Form| ["delivered", "obeyed", "refused"].contains(&form.result.as_str());
+    payload.starts_with(BEGINNING) && serde_json::from_slice(payload).is_ok_and(is_result)
+}
+
+/// Form of an answer; [`BEGINNING`] is that of its text.
 #[derive(Serialize)]
 struct Answer<'a> {
     command: &'a str,
@@ -209,6 +233,32 @@ mod tests {
             );
             assert_eq!(ReturnAddress::of(&publish, None, "answers").topic, topic, "{wished:?}");
             assert_eq!(ReturnAddress::holds(&publish), wished != Some(&*long), "{wished:?}");
+        }
+    }
+
+    /// Neither of two gateways that command each other's topics of answers answers the other's.
+    #[test]
+    fn an_answer_is_never_answered_whatever_becomes_of_it() {
+        let outcomes = [
+            Outcome::Delivered(1),
+            Outcome::Obeyed,
+            Outcome::Refused(Reason::NoExpiry),
+            Outcome::NotObeyed("so \"it\" is".to_owned()),
+        ];
+        let asked = with(&command("c/\"a\"", "on"), PropertyId::ResponseTopic, Value::Utf8("mine/back"));
+        for outcome in &outcomes {
+            let row = ReturnAddress::of(&asked, None, "answers").answer(outcome, 7).unwrap();
+            let payload = std::str::from_utf8(&row.payload).unwrap();
+            let answer = with(&command("c/a", payload), PropertyId::ResponseTopic, Value::Utf8("mine/back"));
+            for again in &outcomes {
+                assert!(ReturnAddress::of(&answer, None, "answers").answer(again, 8).is_none(), "{payload}");
+            }
+        }
+        for other in
+            ["{\"command\":\"x\"}", "{\"command\":\"x\",\"result\":\"on\",\"at\":1}", "{\"command\":\"", ""]
+        {
+            let to = ReturnAddress::of(&command("c/a", other), None, "answers");
+            assert!(to.answer(&Outcome::Obeyed, 8).is_some(), "{other}");
         }
     }
 }

@@ -21,6 +21,8 @@ const PART_OF_REFUSALS: u64 = 2;
 /// Bound that an answer would exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoRoom {
+    /// More refusals at a time than the [rate](super::refusal_rate) allows.
+    Rate,
     Refusals,
     Answers,
     Lane,
@@ -28,10 +30,11 @@ pub(super) enum NoRoom {
 
 impl NoRoom {
     /// Values of `edge_answers_dropped_total{reason}`, in order.
-    pub(super) const ALL: [Self; 3] = [Self::Refusals, Self::Answers, Self::Lane];
+    pub(super) const ALL: [Self; 4] = [Self::Rate, Self::Refusals, Self::Answers, Self::Lane];
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
+            Self::Rate => "rate",
             Self::Refusals => "refusals",
             Self::Answers => "answers",
             Self::Lane => "lane",

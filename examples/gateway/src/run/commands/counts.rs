@@ -122,7 +122,9 @@ mod tests {
             (0..times).for_each(|_| counts.add(&outcome));
         }
         counts.add_copy();
-        for (bound, times) in [(NoRoom::Refusals, 3), (NoRoom::Answers, 2), (NoRoom::Lane, 1)] {
+        for (bound, times) in
+            [(NoRoom::Rate, 5), (NoRoom::Refusals, 3), (NoRoom::Answers, 2), (NoRoom::Lane, 1)]
+        {
             (0..times).for_each(|_| counts.add_dropped(bound));
         }
         let mut page = Page::default();
@@ -132,6 +134,7 @@ mod tests {
         assert_eq!(
             text.lines().filter(dropped).collect::<Vec<_>>(),
             [
+                "edge_answers_dropped_total{reason=\"rate\"} 5",
                 "edge_answers_dropped_total{reason=\"refusals\"} 3",
                 "edge_answers_dropped_total{reason=\"answers\"} 2",
                 "edge_answers_dropped_total{reason=\"lane\"} 1",

@@ -15,6 +15,7 @@ mod identity;
 mod loops_and_alarms;
 mod queued_answers;
 mod refusal_log;
+mod refusal_rate;
 mod session_filters;
 #[cfg(test)]
 mod testing;

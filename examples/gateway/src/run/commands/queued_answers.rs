@@ -19,6 +19,7 @@ use super::answer::AnswerKind;
 use super::answer_room::{AnswerRoom, LaneFigures, NoRoom, Size};
 use super::command::Ticket;
 use super::counts::CommandCounts;
+use super::refusal_rate::RefusalRate;
 
 /// Period of looks at the lane while answers wait.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
@@ -26,6 +27,8 @@ pub(super) const LOOK: Duration = Duration::from_millis(50);
 pub(super) struct QueuedAnswers {
     queue: aio::Queue,
     room: AnswerRoom,
+    rate: RefusalRate,
+    started: Instant,
     is_looking: bool,
     counts: CommandCounts,
     line: OnceAMinute,
@@ -36,12 +39,26 @@ pub(super) struct QueuedAnswers {
 impl QueuedAnswers {
     pub(super) async fn new(queue: aio::Queue, counts: CommandCounts) -> Self {
         let room = AnswerRoom::new(figures(queue.stats().await));
-        Self { queue, room, is_looking: false, counts, line: OnceAMinute::default(), untold: 0 }
+        let (rate, started) = (RefusalRate::new(0), Instant::now());
+        Self {
+            queue,
+            room,
+            rate,
+            started,
+            is_looking: false,
+            counts,
+            line: OnceAMinute::default(),
+            untold: 0,
+        }
     }
 
     /// Returns whether there is room for an answer, which is to be stored then.
     pub(super) fn admit(&mut self, ticket: Ticket, row: &Row, kind: AnswerKind) -> bool {
-        let admitted = self.room.admit(ticket, bytes(row), kind);
+        let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let admitted = match kind {
+            AnswerKind::Refusal if !self.rate.take(now_ms) => Err(NoRoom::Rate),
+            _ => self.room.admit(ticket, bytes(row), kind),
+        };
         if let Err(bound) = admitted {
             self.tell_dropped(row, bound);
         }
