@@ -81,6 +81,9 @@ pub struct Stats {
     #[cfg_attr(feature = "net", doc = "[read again]: crate::Builder::tls_from")]
     #[cfg_attr(not(feature = "net"), doc = "[read again]: crate#the-map")]
     pub certificate_not_taken: bool,
+    /// Last second of the client certificate, with the authorities behind it, with which the hub accepted a CONNECT last, since 1970. `None` before the
+    /// first, and unless certificates are [read again].
+    pub certificate_taken_ends_s: Option<u64>,
     /// Set if the present connection, or the next one, has no will although one is configured, because the hub refused it.
     pub will_left_out: bool,
     /// Position in the configured list, from 0, of the address of the present connection, or of the next attempt.

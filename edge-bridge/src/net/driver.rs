@@ -379,7 +379,9 @@ impl Driver {
         }
         stats.dropped_qos0 = self.router.dropped_qos0();
         stats.unclaimed = self.router.nobodys();
-        stats.certificate_not_taken = self.dialer.renewal.as_ref().is_some_and(TlsRenewal::is_refused);
+        let renewal = self.dialer.renewal.as_ref();
+        stats.certificate_not_taken = renewal.is_some_and(TlsRenewal::is_refused);
+        stats.certificate_taken_ends_s = renewal.and_then(TlsRenewal::taken_ends_s);
         stats
     }
 }

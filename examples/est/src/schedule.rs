@@ -105,12 +105,17 @@ impl Schedule {
         self.failures == 0
     }
 
-    /// Records that a request brought a certificate. The next request has to wait for a third of what is left of it, also where it is due at once: some
+    /// Records that a certificate is in use: failures before it count no more.
+    pub fn proven(&mut self) {
+        self.failures = 0;
+    }
+
+    /// Records that a request brought a certificate, which is yet to be [proven](Self::proven): until then failures count on. The next request has to wait for a third of what is left of it, also where it is due at once: some
     /// authorities let it begin long before they made it, and each new one would be renewed when it comes.
     pub fn succeeded(&mut self, new: Validity, now: Now) {
         let left_s = now.wall_s.map_or(0, |wall_s| new.end_s.saturating_sub(wall_s));
         let pause_s = (left_s / 3).max(ASKED_MIN_S);
-        (self.failures, self.again_s) = (0, now.up_s.saturating_add(pause_s));
+        self.again_s = now.up_s.saturating_add(pause_s);
     }
 
     fn part(&self, whole: u64) -> u64 {
@@ -188,6 +193,19 @@ mod tests {
         let renewed = Validity { begin_s: LIFE.end_s - DAY_S, end_s: LIFE.end_s + DAY_S * 90 };
         assert!(matches!(schedule.next(Some(renewed), now), Next::Wait(_)));
         assert_eq!(schedule.failed(Some(LIFE), now, None), 60);
+    }
+
+    /// A server whose certificates no hub takes is not asked all the time.
+    #[test]
+    fn pauses_double_on_until_a_certificate_is_proven() {
+        let mut schedule = Schedule { share: 0, ..Schedule::new("g", 0) };
+        let now = at(0, LIFE.begin_s + 70 * DAY_S);
+        assert_eq!(schedule.failed(Some(LIFE), now, None), 60);
+        schedule.succeeded(LIFE, now);
+        assert_eq!((schedule.is_idle(), schedule.failed(Some(LIFE), now, None)), (false, 120));
+        schedule.succeeded(LIFE, now);
+        schedule.proven();
+        assert_eq!((schedule.is_idle(), schedule.failed(Some(LIFE), now, None)), (true, 60));
     }
 
     #[test]

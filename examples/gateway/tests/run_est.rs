@@ -285,3 +285,76 @@ fn a_kill_at_any_moment_leaves_a_certificate_and_its_key() {
     }
     assert!(dir.join("site7.key").exists());
 }
+
+/// Of an authority that is known nowhere here, so that the hub alone can refuse it.
+#[test]
+fn a_certificate_that_the_hub_refuses_costs_no_start_and_another_one_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let others = tempfile::tempdir().unwrap();
+    let others = Arc::new(Authority::new(others.path(), "others"));
+    let year_s = 31_000_000;
+    let mut site = Site::new(dir, Behaviour::Foreign("site7", others, year_s), "url = \"URL\"");
+    site.plant.sign_for_seconds(dir, "site7", "site7", DUE);
+    let at_hub = Subscriber::start(site.hub.address, "up/#");
+    let file = |name: &str| fs::read(dir.join(name)).ok();
+    let first = file("site7.crt");
+    site.gateway.start();
+    let expiry = "edge_certificate_expiry_timestamp_seconds{role=\"hub\"}";
+    let in_use = site.gateway.metric(expiry).unwrap();
+    wait_until("the hub refuses the new one", 90, || site.needs().contains("certificate_not_taken"));
+    assert_eq!((file("site7.crt") != first, file("site7.crt.former")), (true, first.clone()));
+    wait_until("the end of the one in use is shown", 30, || site.gateway.metric(expiry) == Some(in_use));
+    for is_killed in [true, false] {
+        // The former one is the one to connect with, at any start.
+        match is_killed {
+            true => site.gateway.kill_9(),
+            false => assert_eq!(site.gateway.terminate().0.code(), Some(0)),
+        }
+        site.gateway.start();
+        let payload = format!("killed {is_killed}");
+        mosquitto::publish(site.listen, "a", &payload);
+        wait_until(&payload, 60, || at_hub.arrived().iter().any(|arrived| arrived.payload == payload));
+        wait_until("it is told", 60, || site.needs().contains("certificate_renewal"));
+        assert_eq!(file("site7.crt.former"), first);
+    }
+    site.est.behave(Behaviour::Issue("site7"));
+    let asked = site.est.asked().len();
+    wait_until("another one is asked for", 180, || site.est.asked().len() > asked);
+    // The one that the hub does not take opens no door.
+    let shown = first_certificate(&first.unwrap());
+    assert!(site.est.asked().iter().all(|one| one.shown == shown));
+    wait_until("the hub has taken it", 90, || !dir.join("site7.crt.former").exists());
+    wait_until("nothing is needed", 30, || !site.needs().contains("certificate"));
+    assert!(site.gateway.metric(expiry).unwrap() > in_use + 30_000_000.0);
+    assert_eq!(site.gateway.terminate().0.code(), Some(0));
+}
+
+#[test]
+fn a_first_certificate_that_the_hub_refuses_is_asked_for_again_by_the_claim() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let others = tempfile::tempdir().unwrap();
+    let others = Arc::new(Authority::new(others.path(), "others"));
+    let table =
+        "url = \"URL\"\nclaim_cert = \"claim.crt\"\nclaim_key = \"claim.key\"\ncommon_name = \"site7\"";
+    let mut site = Site::new(dir, Behaviour::Foreign("site7", others, 31_000_000), table);
+    site.plant.sign(dir, "claim", Some("claim"));
+    site.gateway.start();
+    mosquitto::publish(site.listen, "a", "early");
+    wait_until("it is told", 90, || site.needs().contains("certificate_renewal"));
+    site.est.behave(Behaviour::Issue("site7"));
+    let at_hub = Subscriber::start(site.hub.address, "up/#");
+    wait_until("it arrives", 180, || at_hub.arrived().iter().any(|arrived| arrived.payload == "early"));
+    let asked = site.est.asked();
+    assert!(asked.len() >= 2 && asked.iter().all(|one| one.was_shown("claim")));
+    assert_pair(dir);
+    wait_until("the former one is gone", 60, || !dir.join("site7.crt.former").exists());
+    assert_eq!(site.gateway.terminate().0.code(), Some(0));
+}
+
+/// The first certificate of a file, in DER.
+fn first_certificate(text: &[u8]) -> Vec<u8> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+    CertificateDer::from_pem_slice(text).unwrap().to_vec()
+}

@@ -1,7 +1,9 @@
 //! Chain in a file of certificates: the first one, and those behind it by which a peer gets from it to an authority that it trusts (RFC 5280 §6.1).
 
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustls::pki_types::CertificateDer;
 
 use super::certificate_dates::{from_issuer, not_after};
 use super::certificates;
@@ -20,12 +22,20 @@ const BEHIND_MAX: usize = 8;
 ///
 /// The file cannot be read, or has no certificate.
 pub fn certificate_chain_ends(path: impl AsRef<Path>) -> Result<Vec<SystemTime>, TlsError> {
-    let all = certificates(path.as_ref())?;
+    Ok(ends_of(&certificates(path.as_ref())?))
+}
+
+/// Returns the last second of the first of these certificates and those behind it, since 1970; `None` if there is none that can be read.
+pub(super) fn last_second(all: &[CertificateDer<'_>]) -> Option<u64> {
+    Some(ends_of(all).into_iter().min()?.duration_since(UNIX_EPOCH).ok()?.as_secs())
+}
+
+fn ends_of(all: &[CertificateDer<'_>]) -> Vec<SystemTime> {
     let links: Vec<_> = all.iter().map(|certificate| Link::of(certificate)).collect();
-    Ok(match links.split_first() {
+    match links.split_first() {
         Some((Some(first), behind)) => ends(first, behind),
         _ => Vec::new(),
-    })
+    }
 }
 
 /// Parts of a certificate by which it belongs to a chain.
@@ -69,7 +79,7 @@ fn ends(first: &Link<'_>, behind: &[Option<Link<'_>>]) -> Vec<SystemTime> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::Duration;
 
     use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
 

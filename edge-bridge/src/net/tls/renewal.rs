@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Tls;
+use super::certificate_chain::last_second;
 use crate::net::hub_address::Target;
 use crate::net::repeats::Repeats;
 use crate::net::reread_source::{RereadSource, Subject};
@@ -43,11 +44,14 @@ struct State {
     is_refused: bool,
     /// Connections that were made by the proven settings since the candidate was read.
     vain_offers: u32,
+    /// Last second of the settings with which a hub accepted a CONNECT last; `None` before the first.
+    taken_ends_s: Option<u64>,
 }
 
 impl State {
     fn new(proven: Tls) -> Self {
-        Self { proven, candidate: None, turns: Vec::new(), is_refused: false, vain_offers: 0 }
+        let (candidate, turns) = (None, Vec::new());
+        Self { proven, candidate, turns, is_refused: false, vain_offers: 0, taken_ends_s: None }
     }
 
     /// Returns whether the next dial of this address uses the candidate.
@@ -195,6 +199,11 @@ impl TlsRenewal {
         state.as_ref().is_some_and(|state| state.is_refused || state.vain_offers >= UNANSWERED_MAX)
     }
 
+    /// Returns the last second of the certificate, with its chain, with which a hub accepted a CONNECT last, since 1970.
+    pub(in crate::net) fn taken_ends_s(&self) -> Option<u64> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.taken_ends_s
+    }
+
     /// Records that the last dial's handshake went so far that the hub could judge the certificate.
     pub(in crate::net) fn on_judged(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -227,6 +236,11 @@ impl TlsRenewal {
     pub(in crate::net) fn on_accepted(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(state) = state.as_mut() else { return };
+        let shown = match (&state.candidate, state.turns.last()) {
+            (Some(candidate), Some(turn)) if turn.is_candidates => candidate,
+            _ => &state.proven,
+        };
+        state.taken_ends_s = last_second(&shown.own);
         let Some(turn) = state.turns.last() else { return };
         if !turn.is_candidates {
             // Where no address of the hub could judge it, they may have been dead, and the next dial of this one uses it.
@@ -244,7 +258,7 @@ impl TlsRenewal {
                 );
             }
         } else if let Some(candidate) = state.candidate.take() {
-            *state = State::new(candidate);
+            *state = State { taken_ends_s: state.taken_ends_s, ..State::new(candidate) };
             tracing::info!("the link's renewed certificate is in use");
         }
     }

@@ -71,6 +71,8 @@ pub(crate) use command::Allowed;
 pub(crate) use command::{CommandRule, LocalTopic, answers_by_default, own_topic};
 pub(crate) use control::Control;
 pub(crate) use edge_state::operator_file;
+#[cfg(feature = "est")]
+pub(crate) use est::Claim;
 pub(crate) use est::Est;
 pub(crate) use findings::{Findings, Severity};
 pub use format::Format;

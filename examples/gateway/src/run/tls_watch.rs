@@ -26,6 +26,14 @@ impl Stamps {
     }
 }
 
+impl Stamps {
+    /// Has the certificate read at the first look: another one was read.
+    pub(in crate::run) fn have_no_identity(&mut self) {
+        let [_, _, identity] = &mut self.0;
+        identity.clear();
+    }
+}
+
 /// Returns a function that reads the link's TLS files again, which were `first` at the start and had these stamps before. It returns `None` while they are
 /// unchanged. With an error the certificate of then cannot be used, and is tried again until it can.
 pub(in crate::run) fn changed_tls(

@@ -23,6 +23,8 @@ pub enum Behaviour {
     Say(Vec<u8>),
     /// Gives a certificate of this name for another key.
     OtherKey(&'static str),
+    /// Gives a certificate of this name and life in seconds, signed by somebody else.
+    Foreign(&'static str, Arc<Authority>, u64),
     /// Gives a certificate after this time.
     Late(&'static str, Duration),
 }
@@ -139,6 +141,10 @@ fn serve(
     let certificate = |name: &str, key: &[u8]| plant.certify_bits(key, name, SystemTime::now() + year);
     let response = match behaviour {
         Behaviour::Issue(name) => given(&[&plant.own(), &certificate(name, &one.public_key())]),
+        Behaviour::Foreign(name, other, life_s) => {
+            let end = SystemTime::now() + Duration::from_secs(life_s);
+            given(&[&other.certify_bits(&one.public_key(), name, end)])
+        }
         Behaviour::Late(name, after) => {
             std::thread::sleep(after);
             given(&[&certificate(name, &one.public_key())])

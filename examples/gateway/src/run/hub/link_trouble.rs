@@ -15,6 +15,8 @@ pub(crate) const OWN_UNUSABLE: &str = "the certificate of this client cannot be 
 const NOT_YET: &str = "is not valid before ";
 /// Words of an error that the other side of TLS has sent; its name follows.
 const ALERT: &str = "received fatal alert: ";
+/// Words of the link for an error that is about its own certificate; its file follows.
+const REFUSED_CERTIFICATE: &str = "the hub refuses the certificate in ";
 /// Words of an end of TLS in the handshake; the host follows.
 const TLS: &str = "TLS with ";
 /// Reasons of a refused CONNECT that stay until somebody changes something, here or at the hub.
@@ -47,6 +49,11 @@ pub(crate) enum LinkTrouble<'a> {
     Refused(&'a str),
     /// TLS with the hub fails, for this reason.
     Tls(&'a str),
+}
+
+/// Returns whether the cause of the link is that the hub refuses the gateway's certificate. One that was revoked is no matter of another request.
+pub(crate) fn is_certificate_refused(cause: &str) -> bool {
+    cause.contains(ALERT) && cause.contains(REFUSED_CERTIFICATE) && !cause.contains("CertificateRevoked")
 }
 
 impl<'a> LinkTrouble<'a> {

@@ -7,6 +7,7 @@ pub(crate) mod duplicate_marks;
 pub(super) mod enrolment;
 pub(crate) mod enrolment_state;
 pub(crate) mod formats;
+mod former_certificate;
 pub(crate) mod gap_reports;
 pub(super) mod goodbye;
 pub(super) mod hub_refusals;

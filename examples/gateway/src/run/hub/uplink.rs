@@ -1,8 +1,8 @@
 //! Link to the hub: its settings, and its start.
 
-use edge_bridge::net::{Builder, ClockFloor};
+use edge_bridge::net::{Builder, ClockFloor, TlsError};
 use edge_bridge::wire::Version;
-use edge_bridge::{Bridge, Link};
+use edge_bridge::{Bridge, Link, Tls};
 use edge_queue::aio;
 
 use crate::config::peer::Peer;
@@ -15,6 +15,7 @@ use crate::run::tap::Taps;
 use crate::run::tls_watch::{Stamps, changed_tls};
 
 use super::compact::Compact;
+use super::former_certificate;
 use super::gap_reports::GapReports;
 use super::hub_status::HubStatus;
 use super::pack::{BatchPack, NextRoutes, RouteEncoder};
@@ -62,8 +63,17 @@ pub(crate) fn prepare(config: &Config, floor: &ClockFloor) -> Result<Builder, Ru
     builder = builder.alpn(&alpn);
     if hub.url.starts_with("mqtts://") {
         let files = hub.tls_files();
-        let stamps = Stamps::of(&files);
-        let read = files.tls(Peer::Hub, floor.clone());
+        let mut stamps = Stamps::of(&files);
+        let fits = |(tls, error): (Tls, Option<TlsError>)| error.is_none().then_some((tls, error));
+        let former =
+            former_certificate::files(hub).and_then(|files| files.tls(Peer::Hub, floor.clone()).ok());
+        let read = match former.and_then(fits) {
+            Some(former) => {
+                stamps.have_no_identity();
+                Ok(former)
+            }
+            None => files.tls(Peer::Hub, floor.clone()),
+        };
         let read = read.map_err(|error| RunError::Configuration(format!("[hub] {error}")))?;
         builder = builder.tls(read.0.clone()).tls_from(changed_tls(files, stamps, read));
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use edge_bridge::bridge::Stats;
 use edge_bridge::net::{ServerTls, certificate_chain_ends, certificate_ends, revocation_list_ends};
 
 use crate::config::tls::{UnfitForClients, is_list_of, listener_problem};
@@ -17,7 +18,8 @@ use crate::config::{BrokerTls, Config, Local, operator_file};
 use crate::run::configuration::file_stamp::{Stamp, stamp};
 #[cfg(feature = "est")]
 use crate::run::hub::enrolment::{life_of, overdue};
-use crate::run::hub::enrolment_state::{Enrolment, EnrolmentState};
+use crate::run::hub::enrolment_state::{Enrolment, EnrolmentState, HubJudgement};
+use crate::run::hub::link_trouble::is_certificate_refused;
 
 use super::prometheus_text::Page;
 use log_lines::tell;
@@ -91,6 +93,8 @@ struct File {
     /// Stamps of both when their content was read last.
     stamps: [Stamp; 2],
     end: Option<SystemTime>,
+    /// End of the one that the link uses while the hub does not take that of the file.
+    in_use_end: Option<SystemTime>,
     is_foreign: bool,
     unfit: Option<UnfitForClients>,
     /// Number of checks in a row at which the file was unreadable.
@@ -108,7 +112,12 @@ impl File {
     fn is_near(&self, now: SystemTime) -> bool {
         let overdue = self.life.zip(self.outlasts).map(|(life, longest_wait)| overdue(life, longest_wait));
         let near = overdue.map_or(self.near, |overdue| overdue.min(self.near));
-        self.end.is_some_and(|end| end.duration_since(now).is_ok_and(|left| left < near) || end <= now)
+        self.end().is_some_and(|end| end.duration_since(now).is_ok_and(|left| left < near) || end <= now)
+    }
+
+    /// Returns the end of the one in use.
+    fn end(&self) -> Option<SystemTime> {
+        self.in_use_end.or(self.end)
     }
 
     fn new(role: Role, path: &Path, partner: Option<&Path>, near: Duration) -> Self {
@@ -124,6 +133,7 @@ impl File {
             life: None,
             stamps: [None; 2],
             end: None,
+            in_use_end: None,
             is_foreign: false,
             unfit: None,
             failed_looks: 0,
@@ -164,7 +174,7 @@ impl File {
     }
 
     fn days_left(&self, now: SystemTime) -> u64 {
-        let left = self.end.and_then(|end| end.duration_since(now).ok());
+        let left = self.end().and_then(|end| end.duration_since(now).ok());
         left.map_or(0, |left| left.as_secs() / DAY.as_secs())
     }
 
@@ -321,8 +331,17 @@ impl Certificates {
         }
     }
 
-    /// Returns what is known of the gateway's certificate for the hub beside its expiry.
-    pub(super) fn own(&self, is_not_taken: bool) -> OwnCertificate {
+    /// Returns what is known of the gateway's certificate for the hub beside its expiry, by the statistics of the link.
+    pub(super) fn own(&self, link: &Stats) -> OwnCertificate {
+        let (is_not_taken, taken_ends_s) = (link.certificate_not_taken, link.certificate_taken_ends_s);
+        let in_use_end = taken_ends_s.filter(|_| is_not_taken);
+        let in_use_end = in_use_end.and_then(|end_s| UNIX_EPOCH.checked_add(Duration::from_secs(end_s)));
+        let mut files = self.lock();
+        files.iter_mut().filter(|file| file.role == Role::Hub).for_each(|file| file.in_use_end = in_use_end);
+        drop(files);
+        let cause = link.last_error.as_deref().filter(|_| !link.link.is_connected());
+        let is_refused = is_not_taken || cause.is_some_and(is_certificate_refused);
+        self.enrolment.judge(HubJudgement { taken_ends_s, is_refused });
         OwnCertificate { is_not_taken, enrolment: self.enrolment.get() }
     }
 
@@ -333,13 +352,13 @@ impl Certificates {
 
     fn ends_at(&self, now: SystemTime, is_clock_right: bool) -> Vec<End> {
         let end = |file: &File| {
-            let at_s = file.end.and_then(|end| Some(end.duration_since(UNIX_EPOCH).ok()?.as_secs()));
+            let at_s = file.end().and_then(|end| Some(end.duration_since(UNIX_EPOCH).ok()?.as_secs()));
             (at_s.is_some() || file.is_unreadable()).then(|| End {
                 role: file.role,
                 at_s,
                 days_left: file.days_left(now),
                 is_near: file.is_near(now),
-                has_ended: file.end.is_some_and(|end| end <= now),
+                has_ended: file.end().is_some_and(|end| end <= now),
                 is_unreadable: file.is_unreadable(),
                 is_foreign: file.is_foreign,
                 unfit: file.unfit(is_clock_right),

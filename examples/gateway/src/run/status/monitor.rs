@@ -127,7 +127,7 @@ impl Monitor {
             round_trip_ms: link.srtt_ms,
             taken_over: link.taken_over,
             may_be_taken_over: self.same_identifier.see(up_ms, link.last_error.as_deref()),
-            own_certificate: self.certificates.own(link.certificate_not_taken),
+            own_certificate: self.certificates.own(&link),
             drops_for_time: false,
             link: while_dialled(link.link),
             refused: HubRefusals::of(&link, self.link.clock().now().up_ms, self.echoed_tables.unanswered()),

@@ -5,9 +5,10 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use edge_bridge::Tls;
+use edge_bridge::net::certificate_chain_ends;
 use edge_est::certificate::{Certificate, Validity};
 use edge_est::names::Names;
 use edge_est::schedule::overdue_s;
@@ -15,6 +16,7 @@ use edge_est::{key, key::SigningKey, pem};
 use edge_state::file;
 
 use crate::config::{Hub, operator_file};
+use crate::run::hub::former_certificate;
 
 use super::EnrolmentError;
 
@@ -32,15 +34,22 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Reads certificate and key, which have to fit.
+    /// Reads certificate and key, which have to fit: of the former certificate while the hub has not taken that of the file.
     pub(super) fn read(hub: &Hub, trusting: Tls) -> Result<Self, EnrolmentError> {
-        let (Some(cert), Some(key)) = (&hub.cert, &hub.key) else { return Err(no_certificate(hub)) };
+        let former = former_certificate::of(hub).filter(|former| is_of_key(hub, former, &trusting));
+        let (Some(cert), Some(key)) = (former.as_ref().or(hub.cert.as_ref()), &hub.key) else {
+            return Err(no_certificate(hub));
+        };
         let tls = trusting.with_identity(cert, key)?;
         let der = first_of(cert).ok_or_else(|| no_certificate(hub))?;
         let certificate = Certificate::read(&der).ok_or_else(|| no_certificate(hub))?;
         let public_key = certificate.public_key().to_vec();
         Ok(Self { tls, names: Names::of(&certificate), public_key, behind: behind(cert) })
     }
+}
+
+fn is_of_key(hub: &Hub, former: &Path, trusting: &Tls) -> bool {
+    hub.key.as_ref().is_some_and(|key| trusting.clone().with_identity(former, key).is_ok())
 }
 
 fn no_certificate(hub: &Hub) -> EnrolmentError {
@@ -100,11 +109,36 @@ pub(super) fn own_key(hub: &Hub) -> Result<Arc<dyn SigningKey>, EnrolmentError> 
 pub(super) fn try_room(hub: &Hub) -> Result<(), EnrolmentError> {
     let path = hub.cert.as_deref().ok_or_else(|| no_certificate(hub))?;
     let (dir, name) = file::folder_and_name(path).map_err(|source| at(path, source))?;
-    // The name of a file that takes the place of another.
-    file::try_room(dir, &format!("{name}.new"), ROOM).map_err(|source| at(path, source))
+    // The name of a file that takes the place of another, and that of the former certificate.
+    file::try_room(dir, &format!("{name}.new"), 2 * ROOM).map_err(|source| at(path, source))
 }
 
-/// Puts a certificate of this key with its chain in the place of the one in use, with the mode of that one.
+/// Certificates of the gateway at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Set while the first one is to come, by a claim.
+    pub(super) is_first: bool,
+    pub(super) cert: Option<Validity>,
+    /// Last second of it, with its chain.
+    pub(super) cert_ends_s: Option<u64>,
+    pub(super) former: Option<Validity>,
+}
+
+impl Found {
+    /// Looks at the files.
+    pub(super) fn of(hub: &Hub) -> Self {
+        let ends = hub.cert.as_ref().and_then(|cert| certificate_chain_ends(cert).ok());
+        let end = ends.and_then(|ends| ends.into_iter().min()?.duration_since(UNIX_EPOCH).ok());
+        Self {
+            is_first: hub.waits_for_certificate(),
+            cert: hub.cert.as_deref().and_then(validity_of),
+            cert_ends_s: end.map(|end| end.as_secs()),
+            former: former_certificate::of(hub).as_deref().and_then(validity_of),
+        }
+    }
+}
+
+/// Puts a certificate of this key with its chain in the place of the one in use, with the mode of that one, which stays beside it.
 ///
 /// # Errors
 /// The disk refuses; or somebody has put a certificate of another key there since the request was made, which would not fit this one's.
@@ -116,6 +150,7 @@ pub(super) fn write_certificate(hub: &Hub, pem: &str, public_key: &[u8]) -> Resu
         return Err(at(path, io::Error::other("was replaced by one of another key meanwhile, which stays")));
     }
     let mode = path.metadata().map_or(MODE, |about| about.permissions().mode() & 0o777);
+    former_certificate::keep(path, mode).map_err(|source| at(path, source))?;
     let (dir, name) = file::folder_and_name(path).map_err(|source| at(path, source))?;
     file::replace_with_mode(dir, name, mode, pem.as_bytes()).map_err(|source| at(path, source))
 }

@@ -26,11 +26,13 @@ use edge_est::{server::Server, utc};
 use edge_queue::{Clock as _, SystemClock};
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, Est, Hub};
+use crate::config::operator_file::is_there;
+use crate::config::{Claim, Config, Est, Hub};
 
-use super::enrolment_state::{Enrolment, EnrolmentState};
+use super::enrolment_state::{Enrolment, EnrolmentState, HubJudgement};
+use super::former_certificate;
 use exchange::ExchangeError;
-use identity_files::{Identity, behind, certificates_of, own_key, try_room, validity_of, write_certificate};
+use identity_files::{Found, Identity, behind, certificates_of, own_key, try_room, write_certificate};
 pub(in crate::run) use identity_files::{life_of, overdue};
 
 /// Longest pause between two looks at clock and certificate, which others may change.
@@ -61,6 +63,8 @@ enum EnrolmentError {
     Answer(#[from] AnswerError),
     #[error("{path}: {source}")]
     File { path: String, source: io::Error },
+    #[error("the hub does not take the certificate that came")]
+    NotTaken,
     #[error("no answer within {} s", EXCHANGE_WITHIN.as_secs())]
     Late,
     #[error("a task ended: {0}")]
@@ -78,6 +82,28 @@ struct Enroller {
     state: EnrolmentState,
     /// Up time of the last log line about a request that failed.
     told_s: Option<u64>,
+    /// Set from a certificate's coming on until the hub has taken it.
+    is_offered: bool,
+    /// Set once the hub's refusal of the certificate counts as a request that failed.
+    is_refusal_told: bool,
+}
+
+/// Judgement of the hub on the certificate in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judged {
+    /// It has accepted a CONNECT with it, or the certificate was there at the start without a former one.
+    Taken,
+    Refused,
+    Unknown,
+}
+
+/// Reason for a request, and the certificate that the new one has to outlast.
+#[derive(Clone, Copy, Debug, Default)]
+struct Asked {
+    in_use: Option<Validity>,
+    is_first: bool,
+    /// Set if the hub refuses the certificate in the file.
+    is_refused: bool,
 }
 
 /// Starts the task. `None`: others renew the certificate.
@@ -110,23 +136,47 @@ impl Enroller {
         let longest_wait = config.queue.max_age.unwrap_or_default();
         let schedule = Schedule::new(&config.id, longest_wait.as_secs());
         let hub = config.hub.clone();
-        Some(Self { hub, est, server, wall, floor, schedule, state, told_s: None })
+        Some(Self {
+            hub,
+            est,
+            server,
+            wall,
+            floor,
+            schedule,
+            state,
+            told_s: None,
+            is_offered: false,
+            is_refusal_told: false,
+        })
     }
 
     /// Does what is due, and returns the pause until the next step.
     async fn step(&mut self) -> Duration {
         let hub = self.hub.clone();
-        let look = move || (hub.waits_for_certificate(), hub.cert.as_deref().and_then(validity_of));
-        let Ok((is_first, in_use)) = tokio::task::spawn_blocking(look).await else { return LOOK_EVERY };
+        let Ok(found) = tokio::task::spawn_blocking(move || Found::of(&hub)).await else { return LOOK_EVERY };
         // A file that cannot be read is told by the watch on the certificates; to overwrite it would help nobody who is looking for the reason.
-        if in_use.is_none() && !is_first {
+        if found.cert.is_none() && !found.is_first {
             return LOOK_EVERY;
         }
         // Somebody may have put it there.
-        if in_use.is_some() && self.state.get().waits_for_first {
+        if found.cert.is_some() && self.state.get().waits_for_first {
             self.state.set(Enrolment::default());
         }
-        match self.schedule.next(in_use, self.now()) {
+        // One that the hub has not taken either is none that the new one has to outlast.
+        let former = found.former.filter(|_| self.state.judgement().taken_ends_s.is_some());
+        let asked = match self.judged(found).await {
+            Judged::Taken => Asked { in_use: found.cert, ..Asked::default() },
+            Judged::Refused if !self.is_refusal_told => {
+                self.is_refusal_told = true;
+                return self.failed(&EnrolmentError::NotTaken, &Asked { in_use: former, ..Asked::default() });
+            }
+            // Due at once, but for the pause: what the hub does not take is no certificate.
+            Judged::Refused => Asked { in_use: former, is_refused: true, ..Asked::default() },
+            Judged::Unknown if self.is_due(found.cert) => Asked { in_use: found.cert, ..Asked::default() },
+            Judged::Unknown => return LOOK_EVERY,
+        };
+        let asked = Asked { is_first: found.is_first, ..asked };
+        match self.schedule.next(asked.in_use.filter(|_| !asked.is_refused), self.now()) {
             Next::Ask => {}
             Next::Wait(pause_s) => {
                 if self.schedule.is_idle() {
@@ -136,11 +186,42 @@ impl Enroller {
             }
             Next::ClockUnknown => return LOOK_EVERY,
         }
-        match self.ask(in_use).await {
+        match self.ask(&asked).await {
             Ok(chain) => self.succeeded(&chain),
-            Err(error) => return self.failed(&error, is_first, in_use),
+            Err(error) => return self.failed(&error, &asked),
         }
         LOOK_EVERY
+    }
+
+    /// Returns what the hub says of the certificate in the file. Removes the former one when it has taken it.
+    async fn judged(&mut self, found: Found) -> Judged {
+        let HubJudgement { taken_ends_s, is_refused } = self.state.judgement();
+        let is_unproven = found.former.is_some() || self.is_offered;
+        if is_refused {
+            return Judged::Refused;
+        }
+        if !is_unproven {
+            return Judged::Taken;
+        }
+        if taken_ends_s.is_none() || taken_ends_s != found.cert_ends_s {
+            return Judged::Unknown;
+        }
+        let hub = self.hub.clone();
+        let removed = tokio::task::spawn_blocking(move || former_certificate::remove(&hub)).await;
+        if !matches!(removed, Ok(Ok(()))) {
+            // Tried again; until then it does no harm.
+            return Judged::Unknown;
+        }
+        (self.is_offered, self.is_refusal_told) = (false, false);
+        self.schedule.proven();
+        self.state.set(Enrolment::default());
+        Judged::Taken
+    }
+
+    /// Returns whether a certificate is to be renewed by its dates, though no hub has judged it yet.
+    fn is_due(&self, cert: Option<Validity>) -> bool {
+        let wall_s = self.now().wall_s;
+        cert.zip(wall_s).is_some_and(|(cert, wall_s)| wall_s >= self.schedule.due_s(cert))
     }
 
     fn now(&self) -> Now {
@@ -150,9 +231,12 @@ impl Enroller {
     }
 
     /// Asks for a certificate, and puts it in the place of the one in use.
-    async fn ask(&self, in_use: Option<Validity>) -> Result<Chain, EnrolmentError> {
+    async fn ask(&self, asked: &Asked) -> Result<Chain, EnrolmentError> {
         let (hub, est, floor) = (self.hub.clone(), self.est.clone(), self.floor.clone());
-        let prepared = tokio::task::spawn_blocking(move || prepare(&hub, &est, floor)).await??;
+        // None has ever been taken: an EST server may refuse it as the hub does.
+        let is_claimed = asked.is_refused && self.state.judgement().taken_ends_s.is_none();
+        let in_use = asked.in_use;
+        let prepared = tokio::task::spawn_blocking(move || prepare(&hub, &est, floor, is_claimed)).await??;
         let Prepared { tls, operation, request, public_key, names, authorities, behind } = prepared;
         let exchange = exchange::post(&self.server, &tls, operation, &request);
         let response =
@@ -179,7 +263,7 @@ impl Enroller {
 
     fn succeeded(&mut self, chain: &Chain) {
         self.schedule.succeeded(chain.validity, self.now());
-        self.told_s = None;
+        (self.told_s, self.is_offered, self.is_refusal_told) = (None, true, false);
         self.state.set(Enrolment::default());
         let path = self.hub.cert.as_ref().map(|path| path.display().to_string());
         let until = utc::text(chain.validity.end_s());
@@ -190,17 +274,25 @@ impl Enroller {
         );
     }
 
-    fn failed(&mut self, error: &EnrolmentError, is_first: bool, in_use: Option<Validity>) -> Duration {
-        let now = self.now();
+    fn failed(&mut self, error: &EnrolmentError, asked: &Asked) -> Duration {
+        let (now, in_use) = (self.now(), asked.in_use);
         let asked_s = if let EnrolmentError::Answer(answer) = error { answer.after_s() } else { None };
         let again_s = self.schedule.failed(in_use, now, asked_s);
         // One that had a certificate goes on with it, though the file is gone.
-        let waits_for_first = is_first && self.state.get().waits_for_first;
+        let waits_for_first = asked.is_first && self.state.get().waits_for_first;
         self.state.set(Enrolment { waits_for_first, failure: Some(error.to_string()) });
         if self.told_s.is_none_or(|told_s| now.up_s.saturating_sub(told_s) >= TELL_EVERY_S) {
             self.told_s = Some(now.up_s);
             let until = in_use.map(|validity| utc::text(validity.end_s()));
-            tracing::warn!(%error, until, again_s, "the EST server gave no certificate: asked again");
+            if let EnrolmentError::NotTaken = error {
+                tracing::warn!(
+                    until,
+                    again_s,
+                    "the hub does not take the certificate of the EST server, which is asked again"
+                );
+            } else {
+                tracing::warn!(%error, until, again_s, "the EST server gave no certificate: asked again");
+            }
         }
         Duration::from_secs(again_s).min(LOOK_EVERY)
     }
@@ -221,13 +313,16 @@ struct Prepared {
 }
 
 /// Makes the request: with the certificate in use if there is one, else with the claim's. Blocks for files, and for a signer.
-fn prepare(hub: &Hub, est: &Est, floor: ClockFloor) -> Result<Prepared, EnrolmentError> {
+///
+/// `is_claimed`: with the claim's all the same, if it is there still.
+fn prepare(hub: &Hub, est: &Est, floor: ClockFloor, is_claimed: bool) -> Result<Prepared, EnrolmentError> {
     try_room(hub)?;
     let ca = est.ca.as_deref().or(hub.ca.as_deref());
     let trusting = ca.map_or_else(Tls::from_system, Tls::from_ca)?;
     let trusting = trusting.with_clock_floor(floor).with_setting_names(NAMES);
     let authorities = [&est.ca, &hub.ca].into_iter().flatten().flat_map(|ca| certificates_of(ca)).collect();
-    if let Some(claim) = est.claim.as_ref().filter(|_| hub.waits_for_certificate()) {
+    let has_claim = |claim: &Claim| is_claimed && [&claim.cert, &claim.key].iter().all(|file| is_there(file));
+    if let Some(claim) = est.claim.as_ref().filter(|claim| hub.waits_for_certificate() || has_claim(claim)) {
         let names = TlsSettingNames { certificate: "[hub.est] claim_cert", ..NAMES };
         let tls = trusting.with_setting_names(names).with_identity(&claim.cert, &claim.key)?;
         let key = own_key(hub)?;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::run::certificate_floor::CertificateFloor;
 
+use super::identity_files::validity_of;
 use super::*;
 
 /// Enroller of a gateway without a certificate, whose EST server has this port.
@@ -73,6 +74,38 @@ async fn a_gateway_whose_certificate_is_removed_while_it_runs_does_not_wait_for_
         !waits_for_first && failure.as_ref().is_some_and(|why| why.contains("no connection")),
         "{failure:?}"
     );
+}
+
+/// At any fault and power cut there is the one in use in a file, whole: its copy comes first, and the new one takes its place behind that.
+#[test]
+fn a_certificate_is_replaced_when_a_copy_of_it_is_safe() {
+    let dir = tempfile::tempdir().unwrap();
+    let enroller = enroller(dir.path(), 1);
+    let path = |name: &str| dir.path().join(name);
+    let read = |name: &str| fs::read_to_string(path(name)).ok();
+    fs::copy(path("claim.crt"), path("own.crt")).unwrap();
+    fs::set_permissions(path("own.crt"), fs::Permissions::from_mode(0o640)).unwrap();
+    let (own, new) = (read("own.crt").unwrap(), read("ca.crt").unwrap());
+    let der = edge_est::pem::certificates(own.as_bytes()).remove(0);
+    let key = edge_est::certificate::Certificate::read(&der).unwrap().public_key().to_vec();
+    let write = |pem: &str| write_certificate(&enroller.hub, pem, &key);
+    for blocked in ["own.crt.former.new", "own.crt.new"] {
+        fs::create_dir(path(blocked)).unwrap();
+        write(&new).unwrap_err();
+        fs::remove_dir(path(blocked)).unwrap();
+        assert_eq!(read("own.crt"), Some(own.clone()), "{blocked}");
+        assert!(read("own.crt.former").is_none_or(|former| former == own), "{blocked}");
+    }
+    let twice = format!("{own}{new}");
+    write(&twice).unwrap();
+    assert_eq!((read("own.crt"), read("own.crt.former")), (Some(twice.clone()), Some(own.clone())));
+    assert_eq!(fs::metadata(path("own.crt.former")).unwrap().permissions().mode() & 0o777, 0o640);
+    // That one is no certificate that the hub has taken: the former one stays the one that it has.
+    write(&format!("{twice}{new}")).unwrap();
+    assert_eq!(read("own.crt.former"), Some(own));
+    former_certificate::remove(&enroller.hub).unwrap();
+    former_certificate::remove(&enroller.hub).unwrap();
+    assert_eq!(read("own.crt.former"), None);
 }
 
 /// Without a synchronised clock nothing is renewed, and the link is up all the same.

@@ -24,7 +24,7 @@ pub(super) fn tell(file: &File, now: SystemTime, unfit: Option<UnfitForClients>)
     } else if let Some(unfit) = unfit {
         let problem = unfit.words();
         tracing::warn!(%role, %path, problem, "a certificate that clients refuse: put one in place that they take ([local] cert)");
-    } else if file.end.is_some_and(|end| end <= now) {
+    } else if file.end().is_some_and(|end| end <= now) {
         tracing::warn!(%role, %path, "a certificate has ended, by this machine's clock: renew it");
     } else {
         tracing::warn!(%role, %path, days, "a certificate ends soon, by this machine's clock: renew it");

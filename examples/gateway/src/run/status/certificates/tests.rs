@@ -287,3 +287,24 @@ fn a_first_certificate_is_to_come_by_a_claim_and_only_where_there_is_no_file() {
     std::fs::write(&path, "half a certif").unwrap();
     assert!(is_unreadable(true));
 }
+
+/// That of the file is one that the hub refuses, and may end years later.
+#[test]
+fn the_end_that_is_shown_is_that_of_the_certificate_in_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let certificates = of(dir.path(), Role::Hub, 14, &[300]);
+    let shown = |link: &Stats| {
+        certificates.own(link);
+        let end = certificates.ends_at(at(0), true).remove(0);
+        (days(&end), end.is_near, certificates.enrolment.get().failure.is_none())
+    };
+    let former = Some(NOW_S + 10 * 86_400);
+    let mut link = Stats::default();
+    link.certificate_taken_ends_s = former;
+    assert_eq!(shown(&link), (300, false, true), "not judged yet");
+    link.certificate_not_taken = true;
+    assert_eq!(shown(&link), (10, true, true));
+    link.certificate_not_taken = false;
+    link.certificate_taken_ends_s = Some(NOW_S + 300 * 86_400);
+    assert_eq!(shown(&link), (300, false, true));
+}
