@@ -212,7 +212,9 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => match &mut **stream {
-                tokio_rustls::TlsStream::Server(stream) => tls_records::poll_read(stream, cx, buf),
+                tokio_rustls::TlsStream::Server(stream) => {
+                    tls_records::poll_read(stream, cx, buf).map_err(|error| in_plain_words(error, None))
+                }
                 tokio_rustls::TlsStream::Client(stream) => {
                     let read = Pin::new(&mut *stream).poll_read(cx, buf);
                     read.map_err(|error| in_plain_words(error, stream.get_ref().0.own.as_deref()))

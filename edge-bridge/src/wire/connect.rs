@@ -78,6 +78,7 @@ pub(crate) fn decode_version(r: &mut Reader<'_>) -> Result<Version, DecodeError>
         4 if !is_3_1 => Ok(Version::V311),
         5 if !is_3_1 => Ok(Version::V5),
         // 0x84 too, by which a Mosquitto bridge with `try_private` says that it is a bridge: refused so, it tries again with 4.
+        level if is_3_1 => fail(DecodeErrorKind::Mqtt31Level(level), level_at),
         level => fail(DecodeErrorKind::ProtocolLevel(level), level_at),
     }
 }

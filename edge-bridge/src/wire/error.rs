@@ -112,6 +112,11 @@ pub enum DecodeErrorKind {
     /// Protocol level other than 4 and 5. Answer with 0x84 (MQTT 5) or return code 1 (3.1.1), whichever the client may understand.
     #[error("protocol level {0}, supported are 4 (MQTT 3.1.1) and 5 (MQTT 5.0)")]
     ProtocolLevel(u8),
+    /// Protocol level other than 3 behind the name "MQIsdp". Answer as to [`ProtocolLevel`](Self::ProtocolLevel).
+    #[error(
+        "protocol level {0} with the name MQIsdp, which belongs to level 3 (MQTT 3.1): level 4 (MQTT 3.1.1) and 5 (MQTT 5.0) have the name MQTT"
+    )]
+    Mqtt31Level(u8),
     /// A CONNECT of another version than that of the connection.
     #[error("the version of the CONNECT is not that of the connection")]
     VersionMismatch,
@@ -183,6 +188,7 @@ impl DecodeErrorKind {
             Self::TopicFilter(_) => ReasonCode::TOPIC_FILTER_INVALID,
             Self::Mqtt31
             | Self::ProtocolLevel(_)
+            | Self::Mqtt31Level(_)
             | Self::ProtocolName
             | Self::ConnAckWithoutProperties(1)
             | Self::ConnAckOfV5(ReasonCode::UNSUPPORTED_PROTOCOL_VERSION) => {

@@ -166,7 +166,7 @@ fn trap_connect() {
     let accepted = with(&old, b"MQIsdp", 3, 0xc2, b"\0\x01c\0\x01u\0\x01p").unwrap().unwrap();
     assert_eq!((accepted.version, accepted.username.unwrap().as_str()), (Version::V311, "u"));
     for level in [0, 4, 5, 0x83] {
-        assert_eq!(with(&old, b"MQIsdp", level, 2, b"\0\x01c"), Err((K::ProtocolLevel(level), 10, 0x84)));
+        assert_eq!(with(&old, b"MQIsdp", level, 2, b"\0\x01c"), Err((K::Mqtt31Level(level), 10, 0x84)));
     }
     assert_eq!(with(&old, b"MQTT", 3, 2, b"\0\x01c"), Err((K::ProtocolLevel(3), 8, 0x84)));
     // Its CONNECT uses neither the lowest flag nor those of the fixed header, and has a client identifier.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::{CertificateError, Error, OtherError};
+use rustls::{CertRevocationListError, CertificateError, Error, OtherError};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 
@@ -109,6 +109,34 @@ impl fmt::Display for Revoked {
 
 impl std::error::Error for Revoked {}
 
+/// List in a file that cannot say whether a certificate is revoked.
+#[derive(Debug)]
+struct Unusable {
+    file: PathBuf,
+    error: CertRevocationListError,
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: the list of revoked certificates is of no use: ", self.file.display())?;
+        match &self.error {
+            CertRevocationListError::BadSignature => {
+                f.write_str("it is signed by another key than the certificate's authority has")
+            }
+            CertRevocationListError::IssuerInvalidForCrl => {
+                f.write_str("its authority may not sign lists (cRLSign)")
+            }
+            CertRevocationListError::UnsupportedSignatureAlgorithmContext { .. }
+            | CertRevocationListError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+                f.write_str("it is signed by an algorithm that is not taken, such as SHA-1")
+            }
+            other => write!(f, "{other:?}"),
+        }
+    }
+}
+
+impl std::error::Error for Unusable {}
+
 /// Names certificate and file in an error about revocation; returns any other as it is.
 pub(in crate::net) fn named(
     error: Error,
@@ -122,10 +150,10 @@ pub(in crate::net) fn named(
             let revoked = Revoked { name, has_chain, file: file.to_owned() };
             Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(revoked))))
         }
-        Error::InvalidCertRevocationList(error) => Error::General(format!(
-            "{}: the list of revoked certificates is of no use: {error:?}",
-            file.display()
-        )),
+        Error::InvalidCertRevocationList(error) => {
+            let unusable = Unusable { file: file.to_owned(), error };
+            Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(unusable))))
+        }
         other => other,
     }
 }
