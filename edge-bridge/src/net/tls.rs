@@ -24,6 +24,7 @@ mod pem_files;
 pub(super) mod renewal;
 pub(super) mod revocation;
 pub(super) mod revocation_replacement;
+mod revocation_signature;
 mod server_without_certificate;
 pub(super) mod setting_names;
 pub(super) mod signer;
@@ -166,7 +167,8 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, has no list, or one that cannot be used; settings made by [`from_config`](Self::from_config).
+    /// The file cannot be read, has no list, or one that cannot be used, or that has the name of a trusted authority and another one's signature; settings
+    /// made by [`from_config`](Self::from_config).
     pub fn with_crl(self, crl: impl AsRef<Path>) -> Result<Self, TlsError> {
         let crl = crl.as_ref();
         let verifier = self.verifier.as_ref().ok_or_else(|| TlsError::NothingToRevoke(crl.to_owned()))?;
@@ -277,8 +279,7 @@ impl ServerTls {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, has no list, or one that cannot be used; clients need no certificate, or the settings were made by
-    /// [`from_config`](Self::from_config).
+    /// As for [`Tls::with_crl`]; clients need no certificate.
     pub fn with_client_crl(self, crl: impl AsRef<Path>) -> Result<Self, TlsError> {
         let crl = crl.as_ref();
         let verifier = self.verifier.clone().ok_or_else(|| TlsError::NothingToRevoke(crl.to_owned()))?;

@@ -124,18 +124,60 @@ async fn lists_of_several_authorities_count_each_for_its_own() {
     );
 }
 
-/// Nobody but the authority makes a list of what it revokes.
+/// Nobody but the authority makes a list of what it revokes. In force, a list of another key refused all certificates of that authority.
 #[tokio::test]
-async fn a_list_that_the_authority_did_not_sign_is_told() {
+async fn a_list_that_another_key_signed_is_refused_when_it_is_read() {
     let (plant, stranger) = (Authority::new(), Authority::new());
-    let hub = hub_of(&plant, "hub");
-    stranger.sign("hub", EVER);
-    let crl = stranger.revoke("plant.crl", &["hub"], NOW);
-    let error = deliver(plant.client().with_crl(&crl).unwrap(), hub).await.unwrap_err();
-    assert!(
-        error.contains("plant.crl: the list of revoked certificates is of no use: BadSignature"),
-        "{error}"
+    let crl = stranger.revoke("plant.crl", &[], NOW);
+    let expected = format!(
+        "{}: the list of \"plant CA\" is signed by another key than that authority has in {}",
+        crl.display(),
+        plant.path("ca.crt").display()
     );
+    let said = |result: Result<(), TlsError>| result.unwrap_err().to_string();
+    assert_eq!(said(plant.client().with_crl(&crl).map(drop)), expected);
+    assert_eq!(said(plant.strict_server().with_client_crl(&crl).map(drop)), expected);
+    // Nor beside the good one, whichever of them is newer.
+    for days in [(-3, 1), (0, 2)] {
+        let both = plant.revoke("both.crl", &[], days);
+        let list = std::fs::read_to_string(&crl).unwrap();
+        std::fs::write(&both, std::fs::read_to_string(&both).unwrap() + &list).unwrap();
+        let said = said(plant.client().with_crl(&both).map(drop));
+        assert!(said.contains("both.crl: ") && said.contains("another key"), "{said}");
+        std::fs::remove_file(both).unwrap();
+    }
+    // A byte of the signature.
+    let good = plant.revoke("good.crl", &[], NOW);
+    let pem = std::fs::read_to_string(&good).unwrap();
+    let at = pem.rfind("\n-----END").unwrap() - 8;
+    let other = if pem.as_bytes()[at] == b'A' { "B" } else { "A" };
+    std::fs::write(&good, format!("{}{other}{}", &pem[..at], &pem[at + 1..])).unwrap();
+    assert!(said(plant.client().with_crl(&good).map(drop)).contains("another key"));
+    // Whoever else is trusted: each key for its own list.
+    let hub = hub_of(&plant, "hub");
+    let ca = plant.path("both.crt");
+    let own = |authority: &Authority| std::fs::read_to_string(authority.path("ca.crt")).unwrap();
+    std::fs::write(&ca, own(&stranger) + &own(&plant)).unwrap();
+    let crl = plant.revoke("plant.crl", &["hub"], NOW);
+    let error = deliver(Tls::from_ca(&ca).unwrap().with_crl(&crl).unwrap(), hub).await.unwrap_err();
+    assert!(error.contains("\"hub\" is revoked by "), "{error}");
+}
+
+/// An authority that the file of authorities has beside the root has its lists judged by its own key.
+#[test]
+fn a_list_of_an_authority_between_is_judged_by_the_key_that_is_given() {
+    let plant = Authority::new();
+    let (line, stranger) = (plant.below(EVER), plant.below(EVER));
+    let ca = plant.path("both.crt");
+    let own = |path: PathBuf| std::fs::read_to_string(path).unwrap();
+    std::fs::write(&ca, own(plant.path("ca.crt")) + &own(line.own_certificate())).unwrap();
+    let client = || Tls::from_ca(&ca).unwrap();
+    client().with_crl(line.revoke("line.crl", &[], NOW)).unwrap();
+    let forged = stranger.revoke("line.crl", &[], NOW);
+    let said = client().with_crl(&forged).unwrap_err().to_string();
+    assert!(said.contains("the list of \"line CA\" is signed by another key"), "{said}");
+    // Of an authority that is not given nothing is known.
+    plant.client().with_crl(&forged).unwrap();
 }
 
 #[test]

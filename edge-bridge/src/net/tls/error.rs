@@ -47,6 +47,24 @@ pub enum TlsError {
         /// Reason for which its list in the file is not taken.
         loss: RevocationLoss,
     },
+    /// A list has the name of a trusted authority, and none of these has the key that signed it.
+    #[error("{}: the list of {authority} is signed by another key than that authority has in {}", path.display(), ca.display())]
+    RevocationsOfOtherKey {
+        /// File of the list.
+        path: PathBuf,
+        /// Issuer that the list names, for a reader.
+        authority: String,
+        /// File of the trusted authorities.
+        ca: PathBuf,
+    },
+    /// A list of a trusted authority is signed by an algorithm that this crate does not verify.
+    #[error("{}: the list of {authority} is signed by an algorithm that is not taken, such as SHA-1", path.display())]
+    RevocationsUnsupported {
+        /// File of the list.
+        path: PathBuf,
+        /// Issuer that the list names, for a reader.
+        authority: String,
+    },
     /// rustls refuses the key, certificates or lists of revoked ones in a file.
     #[error("{}: {}", path.display(), words(source))]
     Refused {

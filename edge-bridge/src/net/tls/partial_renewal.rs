@@ -10,6 +10,7 @@ use rustls::sign::SingleCertAndKey;
 
 use super::error::{TlsError, refused};
 use super::peer_verifier::{ClientVerifier, HubVerifier};
+use super::revocation::RevocationLists;
 use super::signer::{CLIENT_ANSWER_WITHIN, SERVER_ANSWER_WITHIN};
 use super::system_roots::system_roots;
 use super::{ServerTls, Tls, identity, roots, server_config};
@@ -20,8 +21,27 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// The file cannot be read or holds no authority; settings made by [`from_config`](Self::from_config).
+    /// The file cannot be read or holds no authority; the settings' own list of one of these is signed by another key
+    /// ([`TlsError::RevocationsOfOtherKey`]); settings made by [`from_config`](Self::from_config).
     pub fn with_authorities(self, ca: Option<&Path>) -> Result<Self, TlsError> {
+        self.judging_by(ca, None)
+    }
+
+    /// Trusts authorities as [`with_authorities`](Self::with_authorities) does, and refuses what the lists in `crl` revoke, in the place of these settings'
+    /// own: for an authority that has another key now, and the lists that this one signed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`with_authorities`](Self::with_authorities) and [`with_crl`](Self::with_crl).
+    pub fn with_authorities_and_crl(
+        self,
+        ca: Option<&Path>,
+        crl: impl AsRef<Path>,
+    ) -> Result<Self, TlsError> {
+        self.judging_by(ca, Some(Arc::new(RevocationLists::read(crl.as_ref())?)))
+    }
+
+    fn judging_by(self, ca: Option<&Path>, crl: Option<Arc<RevocationLists>>) -> Result<Self, TlsError> {
         let (file, roots) = match ca {
             Some(ca) => (ca.to_owned(), roots(ca)?),
             None => system_roots()?,
@@ -29,7 +49,7 @@ impl Tls {
         let Some(own) = &self.verifier else {
             return Err(TlsError::HubVerifier("the settings have a verifier of their own".to_owned()));
         };
-        let verifier = HubVerifier::new(roots, &file)?.with_lists_of(own)?;
+        let verifier = HubVerifier::new(roots, &file)?.in_place_of(own, crl)?;
         Ok(self.verifying(verifier))
     }
 
@@ -58,14 +78,31 @@ impl ServerTls {
     ///
     /// # Errors
     ///
-    /// The file cannot be read or holds no authority; clients need no certificate, or the settings were made by [`from_config`](Self::from_config).
+    /// As for [`Tls::with_authorities`]; clients need no certificate.
     pub fn with_client_authorities(self, client_ca: impl AsRef<Path>) -> Result<Self, TlsError> {
-        let path = client_ca.as_ref();
+        self.judging_by(client_ca.as_ref(), None)
+    }
+
+    /// Lets in clients as [`with_client_authorities`](Self::with_client_authorities) does, and refuses what the lists in `crl` revoke, in the place of these
+    /// settings' own, as [`Tls::with_authorities_and_crl`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`with_client_authorities`](Self::with_client_authorities) and [`with_client_crl`](Self::with_client_crl).
+    pub fn with_client_authorities_and_crl(
+        self,
+        client_ca: impl AsRef<Path>,
+        crl: impl AsRef<Path>,
+    ) -> Result<Self, TlsError> {
+        self.judging_by(client_ca.as_ref(), Some(Arc::new(RevocationLists::read(crl.as_ref())?)))
+    }
+
+    fn judging_by(self, path: &Path, crl: Option<Arc<RevocationLists>>) -> Result<Self, TlsError> {
         let verifier = ClientVerifier::new(roots(path)?, path)?;
         let Some(own) = &self.verifier else {
             return Err(TlsError::Verifier("the settings have none to be judged".to_owned()));
         };
-        let verifier = verifier.with_lists_of(own)?;
+        let verifier = verifier.in_place_of(own, crl)?;
         let config = server_config(Some(&verifier), self.config.cert_resolver.clone());
         let mut config = config.map_err(|source| refused(path, source))?;
         config.time_provider = self.config.time_provider.clone();

@@ -15,6 +15,7 @@ use super::clock_floor::ClockFloor;
 use super::error::TlsError;
 use super::peer_certificate;
 use super::revocation::{self, RevocationLists};
+use super::revocation_signature;
 
 /// Judgement of a chain beside webpki's own: the time that counts, and the name of what a list revokes.
 #[derive(Debug, Clone, Default)]
@@ -69,14 +70,19 @@ impl HubVerifier {
             .allow_unknown_revocation_status()
             .build();
         let webpki = webpki.map_err(|error| unusable(crl.as_deref(), error))?;
+        crl.iter().try_for_each(|crl| revocation_signature::check(crl, &self.roots, &self.file))?;
         let judgement = Judgement { crl, ..self.judgement.clone() };
         Ok(Self { webpki, judgement, ..self })
     }
 
-    /// Refuses what the lists of the other one revoke, within its floor of the clock.
-    pub(in crate::net) fn with_lists_of(self, other: &Self) -> Result<Self, TlsError> {
-        let with_lists = self.with_crl(other.judgement.crl.clone())?;
-        Ok(Self { judgement: other.judgement.clone(), ..with_lists })
+    /// Takes the place of the other one, with its floor of the clock, and with these lists, or its own.
+    pub(in crate::net) fn in_place_of(
+        self,
+        other: &Self,
+        crl: Option<Arc<RevocationLists>>,
+    ) -> Result<Self, TlsError> {
+        let with_lists = self.with_crl(crl.or_else(|| other.judgement.crl.clone()))?;
+        Ok(other.judging_as(&with_lists))
     }
 
     /// Returns the other one with this one's floor of the clock.
@@ -158,13 +164,18 @@ impl ClientVerifier {
         Ok(Self { roots, file: file.into(), webpki, judgement: Judgement::default() })
     }
 
-    /// Refuses what the lists of the other one revoke, within its floor of the clock.
-    pub(in crate::net) fn with_lists_of(self, other: &Self) -> Result<Self, TlsError> {
-        let with_lists = match &other.judgement.crl {
-            Some(crl) => self.with_crl(crl.clone())?,
+    /// Takes the place of the other one, with its floor of the clock, and with these lists, or its own.
+    pub(in crate::net) fn in_place_of(
+        self,
+        other: &Self,
+        crl: Option<Arc<RevocationLists>>,
+    ) -> Result<Self, TlsError> {
+        let with_lists = match crl.or_else(|| other.judgement.crl.clone()) {
+            Some(crl) => self.with_crl(crl)?,
             None => self,
         };
-        Ok(Self { judgement: other.judgement.clone(), ..with_lists })
+        let judgement = Judgement { floor: other.judgement.floor.clone(), ..with_lists.judgement };
+        Ok(Self { judgement, ..with_lists })
     }
 
     /// Refuses what the lists revoke, as [`HubVerifier::with_crl`] does.
@@ -175,6 +186,7 @@ impl ClientVerifier {
             .allow_unknown_revocation_status()
             .build();
         let webpki = webpki.map_err(|error| unusable(Some(&crl), error))?;
+        revocation_signature::check(&crl, &self.roots, &self.file)?;
         let judgement = Judgement { crl: Some(crl), ..self.judgement.clone() };
         Ok(Self { webpki, judgement, ..self })
     }

@@ -6,10 +6,9 @@ use std::time::SystemTime;
 
 use rustls::RootCertStore;
 
-use super::certificate_name::first_common_name;
 use super::error::{RevocationLoss, TlsError};
-use super::revocation::{RevocationLists, issuer, next_update, quoted, this_update};
-use super::{ServerTls, Tls, roots};
+use super::revocation::{RevocationLists, issuer, next_update, this_update};
+use super::{ServerTls, Tls, revocation_signature, roots};
 
 /// Returns whether an authority in `ca` made one of the lists of revoked certificates in `crl`. PEM. A list of an authority below these counts too,
 /// but only for certificates that are shown with that authority's own.
@@ -63,12 +62,12 @@ fn check(
         let Some(authority) = issuer(list) else { continue };
         // Of several lists of one authority the first counts.
         let in_force = of(former, authority).unwrap_or(list);
-        if is_trusted(former_roots, authority) && !is_trusted(new_roots, authority) {
+        // One of its name with another key is another one.
+        if is_trusted(former_roots, authority) && !revocation_signature::is_of(in_force, new_roots) {
             continue;
         }
         if let Some(loss) = loss(of(new, authority), in_force, at) {
-            let authority = first_common_name(authority);
-            let authority = authority.map_or_else(|| "an authority without a name".to_owned(), quoted);
+            let authority = revocation_signature::authority(list);
             return Err(TlsError::RevocationsLost { path: new.file.clone(), authority, loss });
         }
     }

@@ -167,7 +167,15 @@ impl TlsWatch {
 fn renewed(files: &ClientFiles, part: Part, in_force: &Tls, listed: &Tls) -> Result<Tls, TlsError> {
     let tls = in_force.clone();
     match (part, &files.crl, &files.cert, &files.key) {
-        (Part::Authorities, ..) => tls.with_authorities(files.ca.as_deref()),
+        (Part::Authorities, crl, ..) => match (tls.clone().with_authorities(files.ca.as_deref()), crl) {
+            // One of the same name with another key comes with its list, or stays out.
+            (Err(TlsError::RevocationsOfOtherKey { .. }), Some(crl)) => {
+                let tls = tls.with_authorities_and_crl(files.ca.as_deref(), crl)?;
+                tls.keeps_revocations_of(listed, SystemTime::now())?;
+                Ok(tls)
+            }
+            (renewed, _) => renewed,
+        },
         (Part::Revocations, Some(crl), ..) => {
             let tls = tls.with_crl(crl)?;
             tls.keeps_revocations_of(listed, SystemTime::now())?;

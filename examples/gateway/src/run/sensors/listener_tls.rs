@@ -94,7 +94,7 @@ impl ListenerTls {
             is_of_content &= !error.is_unread();
         };
         if let Some(path) = files.client_ca.as_ref().filter(|_| client_ca != self.client_ca) {
-            match tls.in_force.clone().with_client_authorities(path) {
+            match tls.trusting(path, files.client_crl.as_deref()) {
                 Ok(settings) => (tls.in_force, tls.client_ca) = (settings, client_ca),
                 Err(error) => tell(&error),
             }
@@ -140,6 +140,18 @@ impl ListenerTls {
             failed: (!failed.is_empty()).then(|| failed.join("; ")),
             is_of_content,
             tls,
+        }
+    }
+
+    fn trusting(&self, ca: &Path, crl: Option<&Path>) -> Result<ServerTls, TlsError> {
+        match (self.in_force.clone().with_client_authorities(ca), crl) {
+            // One of the same name with another key comes with its list, or stays out.
+            (Err(TlsError::RevocationsOfOtherKey { .. }), Some(crl)) => {
+                let settings = self.in_force.clone().with_client_authorities_and_crl(ca, crl)?;
+                settings.keeps_revocations_of(&self.listed, SystemTime::now())?;
+                Ok(settings)
+            }
+            (renewed, _) => renewed,
         }
     }
 

@@ -39,6 +39,35 @@ fn written(dir: &Path) -> TlsAddresses {
     }
 }
 
+/// In force it would keep out every client of that authority. The good one is taken back, and an authority of the same name with another key comes with
+/// its list, whichever of the two files is there first.
+#[test]
+fn a_list_that_another_key_signed_stays_out_and_the_one_before_in_force() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (files, others) = (written(dir.path()), written(other.path()));
+    let (crl, ca) = (files.client_crl.as_ref().unwrap(), files.client_ca.as_ref().unwrap());
+    let tls = ListenerTls::open(&files, ClockFloor::new(|| None)).unwrap();
+    let good = [crl, ca].map(|file| std::fs::read(file).unwrap());
+    std::fs::copy(others.client_crl.as_ref().unwrap(), crl).unwrap();
+    let forged = tls.renewed(&files);
+    let said = forged.failed.unwrap();
+    assert!(said.contains("crl: the list of ") && said.contains("is signed by another key than"), "{said}");
+    assert!(forged.is_of_content && !forged.verifies_again);
+    let both = forged.tls.clone();
+    std::fs::write(crl, &good[0]).unwrap();
+    let back = forged.tls.renewed(&files);
+    assert_eq!((back.failed, back.verifies_again), (None, false));
+    // The authority first, and the list first.
+    std::fs::copy(others.client_ca.as_ref().unwrap(), ca).unwrap();
+    let alone = back.tls.renewed(&files);
+    assert!(alone.failed.unwrap().contains("is signed by another key than") && !alone.verifies_again);
+    std::fs::copy(others.client_crl.as_ref().unwrap(), crl).unwrap();
+    for tls in [alone.tls, both] {
+        let renewal = tls.renewed(&files);
+        assert_eq!((renewal.failed, renewal.verifies_again), (None, true));
+    }
+}
+
 /// Such as on a disk that is away for a moment: the stamps of the files are the same afterwards.
 #[test]
 fn what_could_not_be_read_may_be_readable_the_next_time() {
