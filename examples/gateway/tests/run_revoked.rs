@@ -100,6 +100,78 @@ fn a_sensor_whose_certificate_is_revoked_is_sent_away_and_stays_out() {
     assert_eq!(gateway.terminate().0.code(), Some(0));
 }
 
+/// Returns the verdict and the ids of what needs a person to act.
+fn status(gateway: &Gateway) -> (String, Vec<String>) {
+    let Some((200, status)) = gateway.get("/status.json") else { return Default::default() };
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let needs = status["needs"].as_array().unwrap().iter().filter(|need| need["level"] == "act");
+    let needs = needs.map(|need| need["id"].as_str().unwrap().to_owned()).collect();
+    (status["verdict"].as_str().unwrap().to_owned(), needs)
+}
+
+/// In force, a list with the authority's name that another key signed kept out every sensor.
+#[test]
+fn a_list_that_another_key_signed_keeps_nobody_out_and_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let plant = Authority::new(dir, "plant");
+    for name in ["gateway", "oven3", "pump"] {
+        plant.sign(dir, name, Some(name));
+    }
+    plant.revoke_ago(dir, "plant.crl", &["oven3"], Duration::from_secs(60));
+    let good = fs::read(dir.join("plant.crl")).unwrap();
+    let elsewhere = dir.join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let forger = Authority::new(&elsewhere, "plant");
+    let at = free_port();
+    let mut gateway = Gateway::new(dir, &config(at));
+    gateway.start();
+    assert!(publishes(dir, at, "pump") && !publishes(dir, at, "oven3"));
+    forger.revoke(dir, "plant.crl", &[]);
+    let reason = "plant.crl: the list of \"plant\" is signed by another key than that authority has in ";
+    wait_until("it is told", 30, || gateway.log().contains(reason));
+    assert!(publishes(dir, at, "pump") && !publishes(dir, at, "oven3"));
+    wait_until("somebody is needed", 40, || {
+        let (verdict, needs) = status(&gateway);
+        verdict == "degraded"
+            && ["access", "certificate"].iter().all(|id| needs.iter().any(|need| need == id))
+    });
+    fs::write(dir.join("plant.crl"), good).unwrap();
+    wait_until("nobody is needed", 40, || {
+        let (_, needs) = status(&gateway);
+        !needs.iter().any(|need| need == "access" || need == "certificate")
+    });
+    assert!(publishes(dir, at, "pump") && !publishes(dir, at, "oven3"));
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+}
+
+/// A pipe in the place of one of the files, be it for a moment, held up the look at all of them for ever.
+#[test]
+fn what_is_revoked_counts_after_a_pipe_was_in_the_place_of_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let plant = Authority::new(dir, "plant");
+    for name in ["gateway", "oven3"] {
+        plant.sign(dir, name, Some(name));
+    }
+    plant.revoke_ago(dir, "plant.crl", &[], Duration::from_secs(60));
+    let at = free_port();
+    let mut gateway = Gateway::new(dir, &config(at));
+    gateway.start();
+    assert!(publishes(dir, at, "oven3"));
+    for name in ["gateway.crt", "gateway.key", "plant.crt", "plant.crl"] {
+        let (path, away) = (dir.join(name), dir.join("away"));
+        fs::rename(&path, &away).unwrap();
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let is_told = |line: &str| line.contains(name) && line.contains("is no regular file, but a pipe");
+        wait_until(name, 30, || gateway.log().lines().any(is_told));
+        fs::rename(&away, &path).unwrap();
+    }
+    plant.revoke(dir, "plant.crl", &["oven3"]);
+    wait_until("it is refused", 30, || !publishes(dir, at, "oven3"));
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+}
+
 /// Nothing can be compared at a start. It is told at once, and the sensors are not cut off.
 #[test]
 fn a_list_of_another_authority_is_told_at_the_start() {

@@ -108,6 +108,11 @@ pub(crate) fn is_list_of(crl: &Path, ca: &Path) -> bool {
     revocation_lists_are_of(crl, ca).unwrap_or(true)
 }
 
+/// Returns whether the lists in `crl` can be used with the authorities in `ca`, or those of the system, or these cannot be read, which is told elsewhere.
+pub(crate) fn is_list_usable(crl: &Path, ca: Option<&Path>) -> bool {
+    ca.map_or_else(Tls::from_system, Tls::from_ca).map_or(true, |tls| tls.with_crl(crl).is_ok())
+}
+
 /// Reports a key that cannot be read, or does not belong to the certificate.
 fn check_key(
     key: &Placed<PathBuf>,

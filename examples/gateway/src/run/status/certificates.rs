@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use edge_bridge::bridge::Stats;
 use edge_bridge::net::{ServerTls, certificate_chain_ends, certificate_ends, revocation_list_ends};
 
-use crate::config::tls::{UnfitForClients, is_list_of, listener_problem};
+use crate::config::tls::{UnfitForClients, is_list_of, is_list_usable, listener_problem};
 use crate::config::{BrokerTls, Config, Local, operator_file};
 use crate::run::configuration::file_stamp::{Stamp, stamp};
 #[cfg(feature = "est")]
@@ -44,7 +44,7 @@ pub(crate) struct End {
     /// Set if the certificate has expired or will soon, so that the operator has to renew it.
     pub(crate) is_near: bool,
     pub(crate) has_ended: bool,
-    /// Set if the file has no readable certificate any more, or its key does not belong to it. The gateway goes on with the one that it has, or connects with none since its start.
+    /// Set if the file has no readable certificate or list any more, its key does not belong to it, or the list is signed by another one. The gateway goes on with the one that it has, or connects with none since its start.
     pub(crate) is_unreadable: bool,
     /// Set if it is a file of lists of revoked certificates of which none is by an authority that the configuration names.
     pub(crate) is_foreign: bool,
@@ -221,7 +221,11 @@ fn read((role, path, partner): (Role, &Path, Option<&Path>), known: [Stamp; 2], 
     let Ok(ends) = ends else { return unreadable() };
     // Nothing else takes a certificate and its key alone, without authorities.
     let does_not_fit = |key: &Path| ServerTls::from_pem(path, key, None).is_err();
-    if !role.is_list() && partner.is_some_and(does_not_fit) {
+    let is_unfit = match role.is_list() {
+        true => !is_list_usable(path, partner),
+        false => partner.is_some_and(does_not_fit),
+    };
+    if is_unfit {
         return unreadable();
     }
     // A chain ends with the first of its certificates to end; of authorities the last to end is trusted until then.

@@ -11,7 +11,7 @@ pub(super) fn tell(file: &File, now: SystemTime, unfit: Option<UnfitForClients>)
     let (role, path, days) = (file.role, file.path.display(), file.days_left(now));
     if role.is_list() {
         if file.is_unreadable() {
-            tracing::warn!(%role, %path, "a list of revoked certificates cannot be read: the last one counts, the next start fails");
+            tracing::warn!(%role, %path, "a list of revoked certificates cannot be used: the last one counts, the next start fails");
         } else if file.is_foreign {
             tracing::warn!(%role, %path, "a list of revoked certificates is of another authority than the one that is named: it keeps out nobody whom that one revoked");
         } else {

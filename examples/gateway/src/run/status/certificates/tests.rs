@@ -110,6 +110,55 @@ fn a_renewed_file_is_read_and_one_that_cannot_be_read_changes_nothing() {
     assert!(certificates.ends_at(at(0), true)[0].needs_somebody());
 }
 
+/// Returns a list whose dates can be read, and whose end is not there.
+fn cut(pem: &str) -> String {
+    let lines: Vec<_> = pem.lines().collect();
+    let (head, end) = lines.split_at(lines.len() - 2);
+    head.join("\n") + "\n" + end[1] + "\n"
+}
+
+/// As one that is missing: the next start would fail.
+#[test]
+fn a_list_that_cannot_be_used_needs_somebody() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = || KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["x".to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let list = |key: &KeyPair| {
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: at(-1).into(),
+            next_update: at(9).into(),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        list.signed_by(&rcgen::Issuer::from_params(&params, key)).unwrap().pem().unwrap()
+    };
+    let own = key();
+    let (ca, path) = (dir.path().join("ca"), dir.path().join("crl"));
+    std::fs::write(&ca, params.self_signed(&own).unwrap().pem()).unwrap();
+    let good = list(&own);
+    // PEM as before, and dates that can be read; cut behind them.
+    let broken = cut(&good);
+    for (bad, what) in [(list(&key()), "another key"), (broken, "broken")] {
+        assert_ne!(bad, good, "{what}");
+        std::fs::write(&path, &good).unwrap();
+        let file = File::new(Role::SensorsRevoked, &path, Some(&ca), Duration::ZERO);
+        let certificates =
+            Certificates { files: Arc::new(Mutex::new(vec![file])), enrolment: EnrolmentState::default() };
+        let needs_somebody = || {
+            (0..2).for_each(|_| certificates.look(at(0), true));
+            certificates.ends_at(at(0), true)[0].needs_somebody()
+        };
+        assert!(!needs_somebody());
+        std::fs::write(&path, bad).unwrap();
+        assert!(needs_somebody(), "{what}");
+        std::fs::write(&path, &good).unwrap();
+        assert!(!needs_somebody(), "{what}");
+    }
+}
+
 #[test]
 fn a_key_of_another_certificate_needs_somebody() {
     let dir = tempfile::tempdir().unwrap();

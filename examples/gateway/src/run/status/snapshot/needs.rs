@@ -119,7 +119,7 @@ fn certificates(needs: &mut Needs, facts: &Facts, ends: &[End]) {
                 format!("{whose}, as its file has it, {unfit}: clients refuse it.")
             }
             _ if end.role.is_list() && end.is_unreadable => {
-                format!("{whose} cannot be read: the next start would fail.")
+                format!("{whose} cannot be used: what was read before counts, and the next start would fail.")
             }
             _ if end.is_foreign => {
                 format!(
