@@ -16,6 +16,7 @@ use crate::run::configuration::file_stamp::{Stamp, stamp};
 use crate::run::error::RunError;
 use crate::run::status::snapshot::CurrentFacts;
 
+use super::access_refusals::{CERTIFICATES, RULES, Refusals, in_time};
 use super::listener_tls::{ListenerTls, Renewal};
 
 /// Period of the checks for a change. A changed file is read when two checks in a row find it the same, so that it is not read while it is being
@@ -24,15 +25,25 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Content that is in force, with the stamps by which a change of the files is noticed.
 pub(in crate::run) struct InForce {
-    rules: Watch,
-    certificates: Watch,
+    rules: RulesInForce,
+    certificates: CertificatesInForce,
+}
+
+/// Users and rights.
+struct RulesInForce {
+    watch: Watch,
     passwords: Option<PasswordFile>,
     acl: Option<AclFile>,
-    tls: Option<ListenerTls>,
     memory: LoginMemory,
 }
 
-impl InForce {
+/// Certificate of the listener, authorities of its clients, and lists of what these revoked.
+struct CertificatesInForce {
+    watch: Watch,
+    tls: Option<ListenerTls>,
+}
+
+impl RulesInForce {
     /// Returns whether these files decide as those in force: written anew with the same users and rights, as a volume that is swapped as a whole is.
     fn decides_as(&self, rules: &AccessRules) -> bool {
         let are_same = |before: &PasswordFile, now: &PasswordFile| {
@@ -44,13 +55,9 @@ impl InForce {
         };
         has_same_users && self.acl == rules.acl
     }
+}
 
-    /// Returns the reason why changed files are not applied; `None` if they are.
-    fn refused(&self) -> Option<String> {
-        let told = [&self.rules.told, &self.certificates.told].into_iter().filter(|told| !told.is_empty());
-        told.cloned().reduce(|both, told| format!("{both}; {told}"))
-    }
-
+impl CertificatesInForce {
     /// Returns the reason why the listener has no certificate to show, without the paths of this machine; `None` if it has one, or needs none.
     fn without_tls(&self) -> Option<String> {
         Some(self.tls.as_ref()?.unusable.as_ref()?.shareable.clone())
@@ -85,41 +92,58 @@ pub(in crate::run) fn open(
     }
     let server = tls.as_ref().map(|tls| tls.in_force.clone());
     let (passwords, acl) = (rules.passwords.clone(), rules.acl.clone());
-    let in_force = InForce { rules: rules_watch, certificates, passwords, acl, tls, memory };
-    Ok((access(rules, &in_force), server, in_force))
+    let in_force = RulesInForce { watch: rules_watch, passwords, acl, memory };
+    let access = access(rules, &in_force);
+    let certificates = CertificatesInForce { watch: certificates, tls };
+    Ok((access, server, InForce { rules: in_force, certificates }))
 }
 
-/// Applies changes of the files for as long as the listener runs.
+/// Applies changes of the files for as long as the listener runs. Users with rights, and certificates, are looked at each by themselves: the disk of one may
+/// be away.
 pub(in crate::run) async fn follow(
     files: AccessFiles,
     tls: Option<TlsAddresses>,
-    mut in_force: InForce,
+    InForce { mut rules, mut certificates }: InForce,
     (listener, facts): (LocalPublisher, CurrentFacts),
 ) {
-    while !(in_force.rules.files.is_empty() && in_force.certificates.files.is_empty()) {
-        // At once: what there is to be told of the start is true from then on.
-        facts.set_refused_access(in_force.refused());
-        facts.set_without_tls(in_force.without_tls());
-        tokio::time::sleep(LOOK_EVERY).await;
+    let refusals = Refusals::new(&facts);
+    facts.set_without_tls(certificates.without_tls());
+    let of_rules = async {
         let mut is_open = true;
-        if in_force.rules.has_changed().await {
-            is_open &= follow_rules(&files, &mut in_force, (&listener, &facts)).await;
+        while is_open && !rules.watch.files.is_empty() {
+            // At once: what there is to be told of the start is true from then on.
+            refusals.set(RULES, &rules.watch.told);
+            tokio::time::sleep(LOOK_EVERY).await;
+            let late = refusals.late(RULES, &rules.watch.files);
+            let look = async {
+                !rules.watch.has_changed().await
+                    || follow_rules(&files, &mut rules, (&listener, &facts)).await
+            };
+            is_open = in_time(look, late).await;
         }
-        if let Some(tls) = &tls
-            && in_force.certificates.has_changed().await
-        {
-            is_open &= follow_certificate(tls, &mut in_force, &listener).await;
+    };
+    let of_certificates = async {
+        let Some(tls) = &tls else { return };
+        let mut is_open = true;
+        while is_open {
+            refusals.set(CERTIFICATES, &certificates.watch.told);
+            facts.set_without_tls(certificates.without_tls());
+            tokio::time::sleep(LOOK_EVERY).await;
+            let late = refusals.late(CERTIFICATES, &certificates.watch.files);
+            let look = async {
+                !certificates.watch.has_changed().await
+                    || follow_certificate(tls, &mut certificates, &listener).await
+            };
+            is_open = in_time(look, late).await;
         }
-        if !is_open {
-            return;
-        }
-    }
+    };
+    tokio::join!(of_rules, of_certificates);
 }
 
 /// Reads users and rights again and applies them. Returns whether the listener still runs.
 async fn follow_rules(
     files: &AccessFiles,
-    in_force: &mut InForce,
+    in_force: &mut RulesInForce,
     (listener, facts): (&LocalPublisher, &CurrentFacts),
 ) -> bool {
     let read = files.clone();
@@ -127,14 +151,14 @@ async fn follow_rules(
     let rules = match read {
         Ok(Ok(rules)) => rules,
         Ok(Err(error)) => {
-            if in_force.rules.is_told(error.is_of_content(), &error.to_string()) {
+            if in_force.watch.is_told(error.is_of_content(), &error.to_string()) {
                 tracing::warn!(%error, "the access of local clients stays as it was");
             }
             return true;
         }
         Err(_) => return true,
     };
-    in_force.rules.is_applied();
+    in_force.watch.is_applied();
     if in_force.decides_as(&rules) {
         return true;
     }
@@ -151,14 +175,18 @@ async fn follow_rules(
 }
 
 /// Reads the TLS files again and applies what can be read. Returns whether the listener still runs.
-async fn follow_certificate(files: &TlsAddresses, in_force: &mut InForce, listener: &LocalPublisher) -> bool {
+async fn follow_certificate(
+    files: &TlsAddresses,
+    in_force: &mut CertificatesInForce,
+    listener: &LocalPublisher,
+) -> bool {
     let Some(former) = in_force.tls.clone() else { return true };
     let (read, unusable) = (files.clone(), former.unusable.clone());
     let Ok(renewal) = tokio::task::spawn_blocking(move || former.renewed(&read)).await else { return true };
     match &renewal.failed {
-        None => in_force.certificates.is_applied(),
+        None => in_force.watch.is_applied(),
         Some(error) => {
-            if in_force.certificates.is_told(renewal.is_of_content, error) {
+            if in_force.watch.is_told(renewal.is_of_content, error) {
                 tracing::warn!(%error, "TLS files of the listener stay as they were");
             }
         }
@@ -168,7 +196,7 @@ async fn follow_certificate(files: &TlsAddresses, in_force: &mut InForce, listen
             now.tell();
         }
         if now.is_unread {
-            in_force.certificates.is_to_be_read_again();
+            in_force.watch.is_to_be_read_again();
         }
     }
     let Renewal { tls, shows_another, doubt, verifies_again, .. } = renewal;
@@ -190,7 +218,7 @@ async fn follow_certificate(files: &TlsAddresses, in_force: &mut InForce, listen
     is_open
 }
 
-fn access(rules: AccessRules, in_force: &InForce) -> Access {
+fn access(rules: AccessRules, in_force: &RulesInForce) -> Access {
     rules.access(in_force.memory.clone(), in_force.passwords.as_ref())
 }
 
@@ -326,7 +354,7 @@ mod tests {
         let (_, _, in_force) = open(&files, None, ClockFloor::new(|| None)).unwrap();
         let decides_as = |of_users: &str, of_rights: &str| {
             write(of_users, of_rights);
-            in_force.decides_as(&files.read().unwrap())
+            in_force.rules.decides_as(&files.read().unwrap())
         };
         let both = format!("{one}{other}");
         assert!(decides_as(&both, "user oven\ntopic read a/#\n"));

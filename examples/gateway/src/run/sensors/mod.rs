@@ -1,6 +1,7 @@
 //! Sensors' side: messages come in from the listener or a local broker, find their route, become rows, and get their PUBACK once the rows are safe.
 
 pub(super) mod access_and_certificate_reload;
+mod access_refusals;
 pub(super) mod arrival_clock;
 mod birth_requests;
 pub(super) mod broker;
