@@ -93,7 +93,13 @@ impl Dialled<'_> {
             }
             CertificateError::ExpiredContext { time, not_after } => {
                 let (setting, said) = (self.address_setting(), expired(*time, *not_after, clock));
-                format!("has expired{setting}: {said}{}: replace it at {}", self.certificate(), self.server())
+                // A clock that is ahead makes every certificate expired.
+                let mend = if is_behind(*time, clock) { "" } else { "set the clock if it is wrong, else " };
+                format!(
+                    "has expired{setting}: {said}{}: {mend}replace it at {}",
+                    self.certificate(),
+                    self.server()
+                )
             }
             // Without times: there is none at which it would be valid.
             CertificateError::Expired => {
@@ -204,11 +210,15 @@ impl Dialled<'_> {
     }
 }
 
+/// Returns whether the clock is behind the time that was taken.
+fn is_behind(taken: UnixTime, clock: UnixTime) -> bool {
+    taken > UnixTime::since_unix_epoch(Duration::from_secs(clock.as_secs().saturating_add(1)))
+}
+
 /// Says since which time a certificate has expired, by this machine's clock or by the time that it is at least.
 fn expired(taken: UnixTime, not_after: UnixTime, clock: UnixTime) -> String {
     let end = Utc::from(not_after);
-    let clock_s = Duration::from_secs(clock.as_secs().saturating_add(1));
-    let is_behind = taken > UnixTime::since_unix_epoch(clock_s);
+    let is_behind = is_behind(taken, clock);
     let (taken, clock) = (Utc::from(taken).day(), Utc::from(clock).day());
     if is_behind {
         format!(
