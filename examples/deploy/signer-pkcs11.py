@@ -13,9 +13,14 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 
 MODULE, TOKEN, KEY, SOCKET = sys.argv[1:5]
 ECDSA_P256, RSA_PSS = 0x0403, 0x0804
+# A token has few sessions; the others wait for their turn.
+TURN = threading.Semaphore(4)
+# What SoftHSM says now and then of a token that another process opens at the same time.
+MISSED = b"No slot with token"
 OPTIONS = {
     # In DER, as TLS has it; PKCS #11 has r and s alone.
     ECDSA_P256: ["--mechanism", "ECDSA", "--signature-format", "openssl"],
@@ -28,7 +33,11 @@ def pkcs11_tool(*options):
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "out")
         command = ["pkcs11-tool", "--module", MODULE, "--token-label", TOKEN, "--id", KEY, "--output-file", out]
-        done = subprocess.run(command + list(options), stdin=subprocess.DEVNULL, capture_output=True, timeout=10)
+        with TURN:
+            for _ in range(3):
+                done = subprocess.run(command + list(options), stdin=subprocess.DEVNULL, capture_output=True, timeout=10)
+                if MISSED not in done.stderr:
+                    break
         if done.returncode != 0:
             raise ValueError(done.stderr.decode(errors="replace").strip()[:200])
         with open(out, "rb") as file:
@@ -68,9 +77,14 @@ class Caller(socketserver.StreamRequestHandler):
         self.wfile.write(struct.pack(">BBH", 1, outcome, len(body)) + body)
 
 
+class Signer(socketserver.ThreadingUnixStreamServer):
+    # Sensors that connect at once after an outage.
+    request_queue_size = 256
+
+
 # What a killed signer left, and nothing else: at another file the bind fails.
 if os.path.exists(SOCKET) and stat.S_ISSOCK(os.stat(SOCKET).st_mode):
     os.remove(SOCKET)
 os.umask(0o117)  # Owner and group alone: whoever opens the socket has things signed.
-with socketserver.ThreadingUnixStreamServer(SOCKET, Caller) as server:
+with Signer(SOCKET, Caller) as server:
     server.serve_forever()
