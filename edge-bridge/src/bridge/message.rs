@@ -30,6 +30,8 @@ pub(super) struct Message {
     pub(super) is_overdue: bool,
     /// Set if the hub had refused the topic, or this message, before it was sent.
     pub(super) is_attempt: bool,
+    /// Set while the message waits until the hub has accepted another one, see [`hold_back`](super::refused::message_retries::Retries::hold_back).
+    pub(super) is_held_back: bool,
     /// Set once the hub has lost the message after it had accepted it.
     pub(super) was_forgotten: bool,
     /// Set if the message's rows were parked before.
@@ -50,6 +52,7 @@ impl Message {
             passed_over: 0,
             is_overdue: false,
             is_attempt: false,
+            is_held_back: false,
             was_forgotten: false,
             swept,
             packed,

@@ -2,7 +2,9 @@
 
 use crate::ingest::Now;
 use crate::session::{PublishError, Session, Token};
-use crate::wire::{Publish, QoS, ReasonCode, validate_characters, validate_levels, validate_properties};
+use crate::wire::{
+    Publish, QoS, ReasonCode, Version, validate_characters, validate_levels, validate_properties,
+};
 
 use super::message::Message;
 use super::packing::pack::{Pack, Packing, set_expiry};
@@ -55,7 +57,7 @@ impl<P: Pack> Uplink<P> {
                 self.expire(&message, turn.spool, turn.stats);
                 continue;
             }
-            if let Some(reason) = self.unsendable(now.up_ms, &message, turn.spool) {
+            if let Some(reason) = self.unsendable(now.up_ms, turn.session.version(), &message, turn.spool) {
                 turn.parks = turn.parks.saturating_sub(message.packed.rows.len().max(1));
                 self.park_unsendable(&mut turn, &message, reason);
                 continue;
@@ -72,16 +74,24 @@ impl<P: Pack> Uplink<P> {
     }
 
     /// Returns the reason for which a message is to be parked unsent: its size, or what a hub may end the connection for.
-    fn unsendable(&mut self, now_ms: u64, message: &Message, spool: &impl Spool) -> Option<ReasonCode> {
+    fn unsendable(
+        &mut self,
+        now_ms: u64,
+        version: Version,
+        message: &Message,
+        spool: &impl Spool,
+    ) -> Option<ReasonCode> {
         if self.is_too_large(now_ms, message, spool) {
             return Some(ReasonCode::PACKET_TOO_LARGE);
         }
         let Publish { topic, properties, .. } = &message.packed.publish;
-        let has_levels = validate_levels(topic);
-        let checked = has_levels.and_then(|()| match self.accepts_any_characters {
+        let checked = validate_levels(topic).and_then(|()| match self.accepts_any_characters {
             true => Ok(()),
-            false => validate_characters(topic).and_then(|()| validate_properties(properties)),
+            false => validate_characters(topic),
         });
+        let has_properties = version == Version::V5 && !self.accepts_any_characters;
+        let checked =
+            checked.and_then(|()| if has_properties { validate_properties(properties) } else { Ok(()) });
         checked.is_err().then_some(ReasonCode::HUB_MAY_CLOSE)
     }
 

@@ -7,6 +7,8 @@ const FIRST: usize = 10;
 /// [`STILL_FACTOR`] times as long as between its messages.
 const STILL_MS: u64 = 100;
 const STILL_FACTOR: u64 = 3;
+/// Milliseconds after the PUBACKs within which the next PUBLISH shows that it stood still for want of them, and not for want of messages.
+const QUICK_MS: u64 = 50;
 /// Number of times in a row that it stands still at the same number of messages.
 const STILL_IN_A_ROW: u8 = 3;
 
@@ -18,6 +20,8 @@ pub(super) struct LearnedWindow {
     published: u64,
     first_ms: u64,
     last_ms: u64,
+    /// Number of unacknowledged messages at which the publisher stands still, or did until its PUBACKs, and the time of the last of those.
+    stood: Option<(usize, u64)>,
     /// Number of unacknowledged messages at which the publisher stood still the last time, and how often in a row.
     still_at: usize,
     still_times: u8,
@@ -25,7 +29,7 @@ pub(super) struct LearnedWindow {
 
 impl Default for LearnedWindow {
     fn default() -> Self {
-        Self { most: FIRST, published: 0, first_ms: 0, last_ms: 0, still_at: 0, still_times: 0 }
+        Self { most: FIRST, published: 0, first_ms: 0, last_ms: 0, stood: None, still_at: 0, still_times: 0 }
     }
 }
 
@@ -40,6 +44,9 @@ impl LearnedWindow {
         self.most = self.most.max(unacked);
         if self.published == 0 {
             self.first_ms = now_ms;
+            let stood =
+                self.stood.take().filter(|(_, answered_ms)| now_ms - answered_ms.min(&now_ms) < QUICK_MS);
+            self.went_on(stood.map(|(unacked, _)| unacked));
         }
         self.published += 1;
         self.last_ms = now_ms;
@@ -50,18 +57,27 @@ impl LearnedWindow {
         let published = std::mem::take(&mut self.published);
         if published == 0 {
             // Another one of the same moment.
+            if let Some((_, answered_ms)) = &mut self.stood {
+                *answered_ms = now_ms;
+            }
             return;
         }
         let between_ms = self.last_ms.saturating_sub(self.first_ms) / published;
         let is_still = now_ms.saturating_sub(self.last_ms) >= STILL_MS.max(STILL_FACTOR * between_ms);
-        self.still_times = match is_still {
-            true if unacked == self.still_at => self.still_times.saturating_add(1),
-            true => 1,
-            false => 0,
+        // At fewer it is never blocked.
+        self.stood = (is_still && unacked >= FIRST).then_some((unacked, now_ms));
+    }
+
+    /// Records that the publisher goes on. `stood_at`: it stood still at so many messages until their PUBACKs.
+    fn went_on(&mut self, stood_at: Option<usize>) {
+        let Some(unacked) = stood_at else {
+            self.still_times = 0;
+            return;
         };
+        self.still_times = if unacked == self.still_at { self.still_times.saturating_add(1) } else { 1 };
         self.still_at = unacked;
         if self.still_times >= STILL_IN_A_ROW {
-            self.most = unacked.max(FIRST);
+            self.most = unacked;
         }
     }
 }
@@ -84,13 +100,15 @@ mod tests {
         let mut window = LearnedWindow::default();
         round(&mut window, 0, 54, 1, 1_000);
         assert_eq!(window.get(), 54);
-        for n in 1..=3 {
+        for n in 1..=4 {
             assert_eq!(window.get(), 54);
             round(&mut window, n * 1_000, 20, 1, 1_000);
         }
+        window.on_publish(5_000, 1);
+        window.on_puback(5_001, 1);
         assert_eq!(window.get(), 20);
         // Served at once it stands still no more, and nothing is forgotten.
-        (0..100).for_each(|n| round(&mut window, 5_000 + n * 20, 20, 0, 5));
+        (0..100).for_each(|n| round(&mut window, 5_010 + n * 20, 20, 0, 5));
         assert_eq!(window.get(), 20);
         round(&mut window, 9_000, 21, 1, 1_000);
         assert_eq!(window.get(), 21, "it was not its window");
@@ -101,7 +119,7 @@ mod tests {
     fn a_window_that_is_full_for_a_short_time_is_found() {
         let mut window = LearnedWindow::default();
         round(&mut window, 0, 54, 1, 1_000);
-        (1..=3).for_each(|n| round(&mut window, n * 1_000, 20, 40, 1_000));
+        (1..=5).for_each(|n| round(&mut window, n * 1_000, 20, 40, 1_000));
         assert_eq!(window.get(), 20);
     }
 
@@ -114,12 +132,16 @@ mod tests {
         assert_eq!(window.get(), 54);
         (51..=100).for_each(|n| round(&mut window, n * 1_000, 14 + n as usize % 3, 1, 1_000));
         assert_eq!(window.get(), 54);
+        // Twelve values each second, whose PUBACKs come before the next ones are there.
+        (101..=150).for_each(|n| round(&mut window, n * 1_000, 12, 1, 300));
+        assert_eq!(window.get(), 54);
     }
 
     #[test]
-    fn a_window_is_never_below_the_first() {
+    fn a_slow_phase_makes_no_window_forgotten() {
         let mut window = LearnedWindow::default();
-        (0..10).for_each(|n| round(&mut window, n * 1_000, 4, 1, 1_000));
-        assert_eq!(window.get(), FIRST);
+        round(&mut window, 0, 15, 1, 1_000);
+        (1..10).for_each(|n| round(&mut window, n * 1_000, 1, 1, 1_000));
+        assert_eq!(window.get(), 15);
     }
 }

@@ -274,3 +274,25 @@ fn many_poison_messages_in_a_row_stop_the_others_while_they_are_looked_for() {
         assert_eq!(arrived as u32, bad, "{case}");
     }
 }
+
+/// The hub closes at the oldest for ever, and was itself at fault when it closed at others: those are tried again although the oldest is, too.
+#[test]
+fn a_message_that_stays_poison_takes_no_turn_from_the_others() {
+    for in_place in [false, true] {
+        let mut rig = Rig::new(|now_ms, publish| match publish.topic.as_str() {
+            "bad" => Answer::Close,
+            topic if topic.starts_with("was/") && now_ms < MINUTE => Answer::Close,
+            _ => TAKEN,
+        });
+        rig.core.spool_mut().in_place = in_place;
+        rig.push("bad", 0);
+        (1..8).for_each(|n| rig.push(&format!("was/{n}"), n));
+        for n in 0..360 {
+            rig.push("live", 1_000 + n);
+            rig.run_until(rig.now_ms + 10 * SECOND);
+        }
+        let arrived = (1..8).filter(|n| !rig.arrived(&format!("was/{n}")).is_empty()).count();
+        assert_eq!((arrived, rig.arrived("live").len()), (7, 360), "in place: {in_place}");
+        assert_eq!(rig.core.spool().len(), 1, "the first is kept");
+    }
+}

@@ -95,7 +95,7 @@ fn a_sweep_is_planned_while_rows_are_parked_and_none_without() {
 fn a_sweep_is_planned_for_poison() {
     for (now_ms, expected_ms) in [(4_999, 5_000), (5_000, 605_000), (6_000, 606_000)] {
         let mut rig = Rig::new(10, 1_000);
-        rig.uplink.poison.on_parked(0, RowKey::Lease(LeaseId(1)));
+        rig.uplink.poison.on_parked(0, &[RowKey::Lease(LeaseId(1))]);
         rig.uplink.plan_sweep(now_ms, &rig.spool);
         assert_eq!(rig.uplink.sweep.next_deadline(), Some(expected_ms));
     }
@@ -169,7 +169,7 @@ fn a_poison_row_that_stays_parked_holds_nothing_of_its_topic_back() {
         rig.park("t", "x");
         let row = rig.spool.lease_parked(0, 1, 1_000).remove(0);
         if is_poison {
-            rig.uplink.poison.on_parked(0, RowKey::Lease(row.id));
+            rig.uplink.poison.on_parked(0, &[RowKey::Lease(row.id)]);
         }
         rig.uplink.park_row_again(&row, QUOTA, &mut rig.spool);
         assert_eq!(rig.uplink.refusals.parks(&text("t"), true).is_none(), is_poison);

@@ -142,7 +142,7 @@ impl<P: Pack> Uplink<P> {
 
     /// Remembers parked rows as poison, and plans the sweep that tries them again.
     pub(in crate::bridge) fn note_poison(&mut self, now_ms: u64, rows: &[RowKey]) {
-        rows.iter().for_each(|row| self.poison.on_parked(now_ms, *row));
+        self.poison.on_parked(now_ms, rows);
         self.want_poison_sweep();
     }
 

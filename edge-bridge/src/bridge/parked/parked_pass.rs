@@ -23,16 +23,22 @@ impl<P: Pack> Uplink<P> {
             if uplink.retry_filter.as_ref().is_some_and(|filter| covers(filter, &topic)) {
                 uplink.poison.register.retry(key);
             }
-            let reason = if uplink.poison.holds(now.up_ms, key) {
+            let refused = match uplink.poison.register.is_held(now.up_ms, key) {
+                true => None,
+                false => {
+                    let gives_up = uplink.gives_up(now.up_ms, &topic);
+                    gives_up.or_else(|| uplink.refusals.parks(&topic, true)).filter(|_| is_ahead)
+                }
+            };
+            // A row of a refused topic takes no other one's turn.
+            let reason = if refused.is_some() {
+                uplink.poison.register.on_topic_refused(key);
+                refused
+            } else if uplink.poison.holds(now.up_ms, key) {
                 uplink.refused_messages.on_parked(&topic, None, u64::from(row.row.weight));
                 Some(ReasonCode::UNSPECIFIED_ERROR)
             } else {
-                let gives_up = uplink.gives_up(now.up_ms, &topic);
-                let refused = gives_up.or_else(|| uplink.refusals.parks(&topic, true)).filter(|_| is_ahead);
-                if refused.is_some() {
-                    uplink.poison.register.on_topic_refused(key);
-                }
-                refused
+                None
             };
             match reason {
                 Some(reason) => uplink.park_row_again(&row, reason, spool),

@@ -64,8 +64,9 @@ impl<P: Pack> Uplink<P> {
         }
         match blame {
             Blame::None => return Vec::new(),
-            Blame::Doubted => return self.hold_back(now_ms, token, close),
-            Blame::Alone => {}
+            // One without rows is made again.
+            Blame::Doubted if !rows.is_empty() => return self.hold_back(now_ms, token, close),
+            Blame::Doubted | Blame::Alone => {}
         }
         let Some(message) = self.sent.remove(&token) else { return Vec::new() };
         if !is_known {
@@ -109,10 +110,14 @@ impl<P: Pack> Uplink<P> {
     ) {
         for message in self.retries.take_held_back() {
             let reason = message.reason.unwrap_or(ReasonCode::NO_REASON);
-            if !message.packed.rows.is_empty() {
-                let _ = self.poison.closed_topics.on_blamed(message.topic());
+            let _ = self.poison.closed_topics.on_blamed(message.topic());
+            // Parking uncounts it, as one in flight.
+            self.refusals.on_out(message.topic());
+            if !drops_refused(&message, spool) {
+                let rows: Vec<_> = message.packed.rows.iter().map(|row| row_key(*row, spool)).collect();
+                self.note_poison(now_ms, &rows);
             }
-            self.park_alone(now_ms, &message, HubClose { reason, names_a_message: true }, spool, stats);
+            self.park_poison(now_ms, Cause::Poison, reason, &message, spool, stats);
         }
     }
 
@@ -131,7 +136,7 @@ impl<P: Pack> Uplink<P> {
             sent.filter(|(_, message)| message.is_attempt && self.refusals.is_closed_at(message.topic()));
         let attempts: Vec<_> = attempts.map(|(token, _)| *token).collect();
         if !attempts.is_empty() {
-            self.poison.blame.on_attempt_closed();
+            self.poison.blame.on_attempt_closed(now_ms);
         }
         for mut message in attempts.iter().filter_map(|token| self.sent.remove(token)).collect::<Vec<_>>() {
             message.closes = message.closes.saturating_add(1);

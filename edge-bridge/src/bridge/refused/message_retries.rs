@@ -51,19 +51,21 @@ impl Retries {
 
     /// Holds a message back that was not refused, so that others go before it, and returns `None`. Returns the message if the limits of messages or bytes
     /// are reached.
-    pub(in crate::bridge) fn hold_back(&mut self, now_ms: u64, message: Message) -> Option<Message> {
+    pub(in crate::bridge) fn hold_back(&mut self, now_ms: u64, mut message: Message) -> Option<Message> {
         if self.waiting.len() >= MESSAGES_MAX || self.bytes + message.bytes > BYTES_MAX {
             return Some(message);
         }
+        message.is_held_back = true;
         self.bytes += message.bytes;
         self.waiting.push((now_ms + HELD_BACK_MS, message));
         None
     }
 
-    /// Takes the messages that are held back.
+    /// Takes the messages that are held back, in their order.
     pub(in crate::bridge) fn take_held_back(&mut self) -> Vec<Message> {
-        let held = self.waiting.extract_if(.., |(_, message)| message.refusals == 0);
-        let held: Vec<_> = held.map(|(_, message)| message).collect();
+        let held = self.waiting.extract_if(.., |(_, message)| message.is_held_back);
+        let mut held: Vec<_> = held.map(|(_, message)| message).collect();
+        held.sort_by_key(|message| message.serial);
         self.bytes -= held.iter().map(|message| message.bytes).sum::<u64>();
         held
     }
@@ -71,7 +73,8 @@ impl Retries {
     /// Takes the next message whose time has come; `None` if there is none.
     pub(in crate::bridge) fn pop_due(&mut self, now_ms: u64) -> Option<Message> {
         let at = self.waiting.iter().position(|(due_ms, _)| *due_ms <= now_ms)?;
-        let (_, message) = self.waiting.swap_remove(at);
+        let (_, mut message) = self.waiting.remove(at);
+        message.is_held_back = false;
         self.bytes -= message.bytes;
         Some(message)
     }

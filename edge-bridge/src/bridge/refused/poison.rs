@@ -27,13 +27,16 @@ pub(in crate::bridge) struct Poison {
 }
 
 impl Poison {
-    /// Adds a row of a message that caused a close to the register.
-    pub(in crate::bridge) fn on_parked(&mut self, now_ms: u64, row: RowKey) {
-        // At another close the hub may have been at fault, but not at both.
-        if !self.register.is_known(row) {
-            self.blame.on_row_parked(row);
+    /// Adds the rows of a message that caused a close to the register.
+    pub(in crate::bridge) fn on_parked(&mut self, now_ms: u64, rows: &[RowKey]) {
+        self.register.on_closed_at(now_ms, rows);
+        for row in rows {
+            // At another close the hub may have been at fault, but not at both.
+            if !self.register.is_known(*row) {
+                self.blame.on_row_parked(*row);
+            }
+            self.register.on_parked(now_ms, *row);
         }
-        self.register.on_parked(now_ms, row);
     }
 
     /// Handles a close by the hub, see [`BlameSearch::on_close`].

@@ -84,7 +84,7 @@ fn messages_without_an_answer_are_tried_a_second_after_one_is_taken() {
 fn poison_that_the_hub_takes_is_poison_no_more() {
     let mut rig = Rig::new(10, 1_000_000);
     let row = rig.push("t", "x");
-    rig.uplink.poison.on_parked(0, RowKey::Lease(row));
+    rig.uplink.poison.on_parked(0, &[RowKey::Lease(row)]);
     rig.pump();
     rig.answer(SUCCESS);
     assert_eq!(rig.uplink.poison.register.known(), 0);
@@ -97,7 +97,7 @@ fn a_message_is_to_blame_by_the_hubs_reason_or_by_what_is_known_of_it() {
         let mut rig = Rig::new(10, 1_000_000);
         let row = rig.push("t", "x");
         let (known, other) = (RowKey::Lease(row), RowKey::Lease(LeaseId(99)));
-        rig.uplink.poison.on_parked(0, if is_known { known } else { other });
+        rig.uplink.poison.on_parked(0, &[if is_known { known } else { other }]);
         // Tried again: one message at a time.
         assert!(!rig.uplink.poison.holds(5_000, if is_known { known } else { other }));
         rig.pump();

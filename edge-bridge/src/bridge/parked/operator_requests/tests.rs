@@ -120,7 +120,7 @@ fn a_copy_leaves_the_count_of_messages_that_are_refused_for_themselves() {
 fn a_dropped_row_is_no_poison_message_any_more() {
     for (work, known) in [(Work::Copy, 20), (Work::Drop, 18)] {
         let (mut uplink, mut spool) = parked();
-        (0..20).for_each(|id| uplink.poison.on_parked(100, RowKey::Lease(LeaseId(id))));
+        (0..20).for_each(|id| uplink.poison.on_parked(100, &[RowKey::Lease(LeaseId(id))]));
         pass_over(&mut uplink, &mut spool, work);
         assert_eq!(uplink.poison.register.known(), known, "{work:?}");
     }

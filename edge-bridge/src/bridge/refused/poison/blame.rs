@@ -110,7 +110,8 @@ impl BlameSearch {
     }
 
     /// Records a close at an attempt on a topic at which the hub closes. Its cause is known: nothing is to be found in a hurry.
-    pub(in crate::bridge) fn on_attempt_closed(&mut self) {
+    pub(in crate::bridge) fn on_attempt_closed(&mut self, now_ms: u64) {
+        self.closed_ms = now_ms;
         // Above the limit no dial is hurried, until the next PUBACK.
         self.closes_in_row = self.closes_in_row.max(HURRIED_MAX).saturating_add(1);
     }

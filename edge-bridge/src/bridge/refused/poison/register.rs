@@ -7,6 +7,8 @@ use crate::bridge::spool::{Identity, LeaseId};
 
 use super::unanswered_trials::{RETRY_MS, Trials, backoff_ms};
 
+/// Milliseconds after which a row that is due is looked at again while it is another one's turn.
+const TURN_MS: u64 = 60_000;
 /// Most poison rows that are registered. A row that was dropped from the register has to be found again.
 pub(super) const KNOWN_MAX: usize = 4_096;
 
@@ -32,6 +34,8 @@ struct Known {
     is_met: bool,
     /// Set if the row was due and parked again unsent, because its topic is refused.
     waits_for_topic: bool,
+    /// Set if an operator asked for its next attempt.
+    is_asked: bool,
 }
 
 /// Poison rows by their keys, see the [module](self).
@@ -51,12 +55,17 @@ pub(in crate::bridge) struct Register {
 impl Register {
     /// Registers a row of a message that caused a close.
     pub(super) fn on_parked(&mut self, now_ms: u64, row: RowKey) {
-        if self.known.get(&row).is_some_and(|known| !known.is_unanswered) {
-            self.costly_trials.on_failed(now_ms);
-        }
         let known = self.remember(row);
         known.due_ms = now_ms + backoff_ms(known.times);
         (known.times, known.is_unanswered) = (known.times.saturating_add(1), false);
+    }
+
+    /// Records that the hub closed at a message with these rows; one of them is known where it was a retry.
+    pub(super) fn on_closed_at(&mut self, now_ms: u64, rows: &[RowKey]) {
+        let is_closer = |row: &RowKey| self.known.get(row).is_some_and(|known| !known.is_unanswered);
+        if rows.iter().any(is_closer) {
+            self.costly_trials.on_failed(now_ms);
+        }
     }
 
     /// Registers parked rows of messages that the hub never acknowledges.
@@ -132,17 +141,25 @@ impl Register {
     /// Begins the attempt of a parked row that is leased again. Returns `None` if the row has to wait, otherwise `true` if messages have to be
     /// sent one at a time because of it. Rows at which the hub closes wait until `others_until_ms`.
     pub(super) fn begin_attempt(&mut self, now_ms: u64, row: RowKey, others_until_ms: u64) -> Option<bool> {
+        // Whoever was tried last is behind the others, or the oldest would take each turn.
+        let is_due =
+            |known: &&Known| !known.is_unanswered && known.due_ms <= now_ms && !known.waits_for_topic;
+        let first = self.known.values().filter(is_due).map(|known| known.order).min();
         let Some(known) = self.known.get_mut(&row) else { return Some(false) };
         if known.due_ms > now_ms {
             return None;
         }
-        if !known.is_unanswered && others_until_ms > now_ms {
-            known.due_ms = others_until_ms;
-            return None;
-        }
+        let is_asked = std::mem::take(&mut known.is_asked) && !known.is_unanswered;
         let trials = if known.is_unanswered { &mut self.trials } else { &mut self.costly_trials };
-        if !trials.begin(now_ms) {
-            known.due_ms = trials.again_ms();
+        let waits_until_ms = match known.is_unanswered {
+            _ if is_asked => 0,
+            false if others_until_ms > now_ms => others_until_ms,
+            false if first != Some(known.order) => trials.again_ms().max(now_ms + TURN_MS),
+            _ if !trials.begin(now_ms) => trials.again_ms(),
+            _ => 0,
+        };
+        if waits_until_ms > now_ms {
+            known.due_ms = waits_until_ms;
             return None;
         }
         // Unless it is parked again before, as when the bridge stops.
@@ -165,7 +182,7 @@ impl Register {
         self.known.get(&row).is_some_and(|known| known.due_ms > now_ms)
     }
 
-    /// Handles an accepted row. Returns `true` if the row counted as never acknowledged, in which case the other rows of that kind are due now.
+    /// Handles an accepted row. Returns `true` if it was registered, in which case the other rows of its kind are due now.
     pub(in crate::bridge) fn on_taken(&mut self, now_ms: u64, row: RowKey) -> bool {
         let Some(taken) = self.known.remove(&row) else { return false };
         if taken.is_unanswered {
@@ -196,5 +213,8 @@ impl Register {
     /// Makes a poison row due, so that it is sent as soon as it is leased.
     pub(in crate::bridge) fn retry(&mut self, row: RowKey) {
         self.make_due(0, &[row]);
+        if let Some(known) = self.known.get_mut(&row) {
+            known.is_asked = true;
+        }
     }
 }

@@ -210,7 +210,7 @@ fn a_look_before_the_probe_is_due_touches_no_parked_row() {
 fn a_poison_row_probes_only_when_its_time_has_come() {
     let mut rig = Rig::refused();
     rig.park(&["t/1", "t/2"]);
-    rig.uplink.poison.on_parked(LATE_MS, RowKey::Lease(LeaseId(1)));
+    rig.uplink.poison.on_parked(LATE_MS, &[RowKey::Lease(LeaseId(1))]);
     assert_eq!(rig.probe_topic(LATE_MS), Some("t/2".to_owned()));
 }
 
