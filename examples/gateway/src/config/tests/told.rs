@@ -33,13 +33,14 @@ impl Site {
         }
     }
 
-    /// `ca.crt`, and `site7.crt` of it with `site7.key`, which end so many days from now.
+    /// `ca.crt` with `ca.key`, and `site7.crt` of it with `site7.key`, which end so many days from now.
     fn certificates(&self, ca_days: i64, own_days: i64) {
         let mut authority = CertificateParams::new(Vec::<String>::new()).unwrap();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.not_after = day(ca_days).into();
         let key = KeyPair::generate().unwrap();
         self.write("ca.crt", &authority.self_signed(&key).unwrap().pem());
+        self.write("ca.key", &key.serialize_pem());
         let authority = Issuer::new(authority, key);
         let mut own = CertificateParams::new(vec!["site7".to_owned()]).unwrap();
         own.not_after = day(own_days).into();
@@ -48,7 +49,7 @@ impl Site {
         self.write("site7.key", &key.serialize_pem());
     }
 
-    /// A list of this authority, made ten days ago, that is out of date so many days from now.
+    /// A list of an authority of this name, signed by `ca.key`, made ten days ago, that is out of date so many days from now.
     fn list(&self, name: &str, authority: &str, days: i64) {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -61,7 +62,8 @@ impl Site {
             revoked_certs: Vec::new(),
             key_identifier_method: rcgen::KeyIdMethod::Sha256,
         };
-        let list = list.signed_by(&Issuer::new(params, KeyPair::generate().unwrap())).unwrap();
+        let key = KeyPair::from_pem(&fs::read_to_string(self.0.path().join("ca.key")).unwrap()).unwrap();
+        let list = list.signed_by(&Issuer::new(params, key)).unwrap();
         self.write(name, &list.pem().unwrap());
     }
 }

@@ -292,7 +292,7 @@ fn at_least_once_keeps_nothing_and_gives_each_copy_of_what_has_ended() {
     let mut bench = Bench::new(vec![CommandRule { at_most_once: false, ..rule("c/#", "l/#") }]);
     for n in 1..3 {
         let ticket = bench.arrive(&expiring("c/a", "1", 9));
-        assert_eq!(bench.arrive(&expiring("c/a", "1", 8)), ticket, "it is under way");
+        assert_eq!(bench.arrive(&Publish { dup: true, ..expiring("c/a", "1", 8) }), ticket, "under way");
         bench.settle(ticket, 0, 1);
         assert_eq!(bench.answers.len(), n - 1, "it is tried again");
         bench.pass(AGAIN_MS);
