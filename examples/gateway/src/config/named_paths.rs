@@ -46,7 +46,8 @@ impl NamedPaths {
     /// Returns the text without the paths of secrets' files.
     pub(super) fn without_secrets(&self, text: &str) -> String {
         let secrets = self.0.iter().filter(|named| names_secret(&named.key));
-        secrets.fold(text.to_owned(), |text, named| replaced(&text, &named.path, LEFT_OUT))
+        // What stands there may be the secret itself, which is left out wherever it is.
+        secrets.fold(text.to_owned(), |text, named| replaced(&text, &named.path, LEFT_OUT, |_, _| true))
     }
 
     /// Returns the text without paths of this machine: for each the name of its setting, or else what stands for what is left out.
@@ -54,7 +55,8 @@ impl NamedPaths {
         let text = self.0.iter().fold(text.to_owned(), |text, NamedPath { path, key }| {
             let name = setting(key);
             // Some texts name the setting behind the path.
-            replaced(&text, path, &name).replace(&format!("{name} ({name})"), &name)
+            let is_path = |before: &str, behind: &str| path.contains('/') || stands_as_path(before, behind);
+            replaced(&text, path, &name, is_path).replace(&format!("{name} ({name})"), &name)
         });
         without_other_paths(&text)
     }
@@ -68,22 +70,35 @@ fn setting(key: &str) -> String {
     }
 }
 
-/// Replaces a path where it stands whole: one without a folder may be a part of any word.
-fn replaced(text: &str, path: &str, by: &str) -> String {
-    let is_word = |char: char| char.is_alphanumeric() || matches!(char, '_' | '-' | '/');
-    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
-    while let Some((before, behind)) = rest.split_once(path) {
-        let mut next = behind.chars();
-        let ends = match next.next() {
-            Some('.') => !next.next().is_some_and(is_word),
-            next => !next.is_some_and(is_word),
-        };
-        let is_whole = ends && !before.ends_with(|char| is_word(char) || char == '.');
-        out.push_str(before);
-        out.push_str(if is_whole { by } else { path });
-        rest = behind;
+/// Replaces a path where it stands whole and `is_path` holds for the texts before and behind it.
+fn replaced(text: &str, path: &str, by: &str, is_path: impl Fn(&str, &str) -> bool) -> String {
+    let (mut out, mut from) = (String::with_capacity(text.len()), 0);
+    for (at, _) in text.match_indices(path) {
+        let end = at + path.len();
+        let (before, behind) = (text.get(..at).unwrap_or_default(), text.get(end..).unwrap_or_default());
+        if stands_whole(before, behind) && is_path(before, behind) {
+            out.push_str(text.get(from..at).unwrap_or_default());
+            out.push_str(by);
+            from = end;
+        }
     }
-    out + rest
+    out + text.get(from..).unwrap_or_default()
+}
+
+/// Returns whether what stands between these texts is no part of a longer path or word.
+fn stands_whole(before: &str, behind: &str) -> bool {
+    let is_word = |char: char| char.is_alphanumeric() || matches!(char, '_' | '-' | '/');
+    let mut next = behind.chars();
+    let ends = match next.next() {
+        Some('.') => !next.next().is_some_and(is_word),
+        next => !next.is_some_and(is_word),
+    };
+    ends && !before.ends_with(|char| is_word(char) || char == '.')
+}
+
+/// Returns whether a path without a folder stands between these texts: it may be any word (`state = "state"`), also that of a setting.
+fn stands_as_path(before: &str, behind: &str) -> bool {
+    (behind.starts_with(':') || behind.starts_with(" (")) && !before.ends_with("] ")
 }
 
 /// Replaces what looks like a path. What stands in quotes is a topic or a name, which a client or the hub chose.
@@ -92,16 +107,16 @@ fn without_other_paths(text: &str) -> String {
     let (mut is_quoted, mut goes_on) = (false, false);
     for word in text.split_inclusive(' ') {
         let (opening, core) = split_opening(word);
-        let begins = ["/", "./", "../"].iter().any(|start| core.starts_with(start));
         // Behind a space within the path.
-        let is_path = !is_quoted && (begins || goes_on && core.contains('/'));
+        goes_on &= opening.is_empty();
+        let is_path = !is_quoted && (begins_path(core) || goes_on && core.contains('/'));
         is_quoted ^= word.matches('"').count() % 2 == 1;
         if !is_path {
             out.push_str(word);
             goes_on = false;
             continue;
         }
-        let path = core.split([':', ',', ';', ')', '`', '\'', '"', ' ']).next().unwrap_or(core);
+        let path = core.split([':', ',', ';', ')', ']', '>', '`', '\'', '"', ' ']).next().unwrap_or(core);
         let path = path.strip_suffix('.').unwrap_or(path);
         let behind = core.strip_prefix(path).unwrap_or_default();
         if !goes_on {
@@ -116,11 +131,21 @@ fn without_other_paths(text: &str) -> String {
     out
 }
 
-/// Splits a word behind what may stand in front of a path.
+/// Splits a word in front of a path, which may stand behind a bracket, a sign or the name of a figure.
 fn split_opening(word: &str) -> (&str, &str) {
-    let core = word.trim_start_matches(['(', '`', '\'']);
-    let core = core.strip_prefix("unix:").unwrap_or(core);
-    word.split_at_checked(word.len() - core.len()).unwrap_or(("", word))
+    if begins_path(word) {
+        return ("", word);
+    }
+    let is_opening = |before: &str| {
+        before.ends_with(['(', '[', '<', '=', '`', '\'']) && !before.contains('"')
+            || before.ends_with("unix:")
+    };
+    let mut splits = word.char_indices().filter_map(|(at, _)| word.split_at_checked(at));
+    splits.find(|(before, core)| begins_path(core) && is_opening(before)).unwrap_or(("", word))
+}
+
+fn begins_path(core: &str) -> bool {
+    ["/", "./", "../"].iter().any(|start| core.starts_with(start))
 }
 
 #[cfg(test)]
@@ -162,12 +187,45 @@ mod tests {
         }
     }
 
+    /// A relative path of a gateway that runs in the folder of its file.
+    #[test]
+    fn an_ordinary_word_that_is_also_a_path_stays() {
+        let mut paths = NamedPaths::default();
+        for (key, path) in
+            [("gateway.state", "state"), ("local.key", "key"), ("hub.key", "key"), ("local.acl_file", "acl")]
+        {
+            paths.add(key, Path::new(path));
+        }
+        for text in ["keep the state directory", "the key is not of the acl.", "[local] key: wrong"] {
+            assert_eq!(paths.without_paths(text), text);
+        }
+        for (text, expected) in [
+            ("no queue: state: disk full", "no queue: [gateway] state: disk full"),
+            ("acl ([local] acl_file): line 3", "[local] acl_file: line 3"),
+        ] {
+            assert_eq!(paths.without_paths(text), expected);
+        }
+        let key = paths.without_paths("key: none");
+        assert!(["[local] key: none", "[hub] key: none"].contains(&key.as_str()), "{key}");
+        assert_eq!(paths.without_secrets("no key in it"), "no … in it", "it may be the secret");
+    }
+
+    /// The second would stand whole if the first were not there.
+    #[test]
+    fn a_path_behind_itself_is_another_path() {
+        let mut paths = NamedPaths::default();
+        paths.add("local.key", Path::new("/a"));
+        assert_eq!(paths.without_secrets("/a/a: none, /a: none"), "/a/a: none, …: none");
+    }
+
     #[test]
     fn other_paths_are_left_out_and_topics_and_addresses_stay() {
         for (text, expected) in [
             ("/a/b:3: wrong, (/c/d) and `./e`.", "…:3: wrong, (…) and `…`."),
             ("on /a/my disk/b: full", "on …: full"),
             ("the disk of /a.", "the disk of …."),
+            ("[/a/b] of=/c, <../d>, unix:/e and /f (/g)", "[…] of=…, <…>, unix:… and … (…)"),
+            ("\"a=/b\" and \"=/c d\"", "\"a=/b\" and \"=/c d\""),
             (
                 "client \"/a b\" of \"/c\" on \"/d/e\": denied",
                 "client \"/a b\" of \"/c\" on \"/d/e\": denied",
