@@ -188,6 +188,12 @@ impl Findings {
         errors > 0 && errors == usize::from(self.unusable_identities)
     }
 
+    /// Returns the full key of the first error, which the first of [`summaries`](Self::summaries) is about.
+    pub(crate) fn first_error_key(&self) -> Option<&str> {
+        let mut errors = self.all.iter().filter(|finding| finding.severity == Severity::Error);
+        errors.next().map(|finding| finding.key.as_str())
+    }
+
     /// Reports the mistakes of another file, which `key` names at `at`, each with its line in that file.
     pub(crate) fn errors_in(&mut self, file: &Path, text: &str, error: &ConfigError, at: usize, key: &str) {
         for problem in error.problems() {

@@ -64,6 +64,8 @@ pub(crate) struct Refusal {
     why: String,
     /// The reason without what may be a secret that was typed in the place of its path.
     shareable: String,
+    /// Key of the gateway's own certificate, or of its key, that the reason is about, where such are all that is wrong.
+    certificate_key: Option<String>,
     remedy: Remedy,
 }
 
@@ -72,8 +74,10 @@ impl Refusal {
     pub(crate) fn mistakes(findings: &Findings) -> Self {
         let why = findings.summaries(Severity::Error).next().unwrap_or_default();
         let shareable = findings.shareable_summaries(Severity::Error).next().unwrap_or_default();
-        let remedy = if findings.are_of_identities() { Remedy::FitCertificate } else { Remedy::MendFile };
-        Self { why, shareable, remedy }
+        let key = findings.first_error_key().filter(|_| findings.are_of_identities());
+        let certificate_key = key.map(str::to_owned);
+        let remedy = if certificate_key.is_some() { Remedy::FitCertificate } else { Remedy::MendFile };
+        Self { why, shareable, certificate_key, remedy }
     }
 
     /// Creates the refusal of a configuration that had mistakes and has none any more, in a gateway that reads its files at a signal.
@@ -104,12 +108,12 @@ impl Refusal {
 
     /// Creates the refusal of a valid configuration: each path in it is one, and no secret stands in its place.
     fn of_valid(why: String, remedy: Remedy) -> Self {
-        Self { shareable: why.clone(), why, remedy }
+        Self { shareable: why.clone(), why, certificate_key: None, remedy }
     }
 
-    /// Returns whether certificates of the gateway's own, or their keys, that cannot be used are all that is wrong.
-    pub(crate) fn is_of_certificates(&self) -> bool {
-        self.remedy == Remedy::FitCertificate
+    /// Returns the full key of the certificate, or of its key, that the text names. `None`: it is about something else. Others may be unusable, too.
+    pub(crate) fn certificate_key(&self) -> Option<&str> {
+        self.certificate_key.as_deref()
     }
 
     /// Returns the reason for the log of this machine. A mistake may quote what stands in the place of the path of a secret.

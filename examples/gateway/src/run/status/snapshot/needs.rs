@@ -93,12 +93,16 @@ pub(in crate::run::status) fn without_queue(
 }
 
 fn certificates(needs: &mut Needs, facts: &Facts, ends: &[End]) {
-    // The refusal of the configuration says which one, and why; the listener itself what it cannot show, and since when.
-    let is_refused = facts.refused.as_ref().is_some_and(Refusal::is_of_certificates);
-    let is_told = |end: &End| match end.role {
-        Role::Listener => end.is_unreadable && (is_refused || facts.without_tls.is_some()),
-        Role::Hub | Role::Broker => end.is_unreadable && is_refused,
-        _ => false,
+    // The refusal of the configuration names one, and why; the listener itself what it cannot show, and since when.
+    let named = match facts.refused.as_ref().and_then(Refusal::certificate_key) {
+        Some("hub.cert" | "hub.key") => Some(Role::Hub),
+        Some("local.cert" | "local.key") => Some(Role::Listener),
+        Some("local.broker_cert" | "local.broker_key") => Some(Role::Broker),
+        _ => None,
+    };
+    let is_told = |end: &End| {
+        let has_none = end.role == Role::Listener && facts.without_tls.is_some();
+        end.is_unreadable && (named == Some(end.role) || has_none)
     };
     for end in ends.iter().filter(|end| end.needs_somebody() && !is_told(end)) {
         let whose = match end.role {

@@ -83,23 +83,34 @@ fn a_certificate_that_cannot_be_used_is_no_change_of_gateway_toml() {
     assert!(need(mistake("local.client_ca", "wrong")).text.starts_with("The changed gateway.toml"));
 }
 
-/// Two needs of one fault would read as two faults.
+/// Two needs of one fault would read as two faults. Of several faults the refusal names one.
 #[test]
-fn a_certificate_that_the_configuration_is_refused_for_is_told_once() {
-    let mut findings = Findings::new(Path::new("g.toml"), "[a]\nb = 1\n");
-    findings.unusable(8, "hub.cert", "/etc/own: none");
+fn a_certificate_that_the_configuration_is_refused_for_is_told_once_and_others_beside_it() {
     let mut figures = figures();
-    for role in [Role::Hub, Role::Listener, Role::Broker, Role::HubAuthority] {
-        figures.sample.certificates = vec![End { role, ..unreadable_at_the_listener() }];
-        let ids = |refused| {
-            let facts = Facts { refused, ..facts() };
-            let needs = super::super::snapshot(&facts, NOW, &figures, &recorder(&figures)).needs;
-            needs.into_iter().map(|need| need.id).collect::<Vec<_>>()
-        };
-        assert_eq!(ids(None), ["certificate"], "{role}");
-        let told: &[&str] =
-            if role.is_authority() { &["certificate", "configuration"] } else { &["configuration"] };
-        assert_eq!(ids(Some(Refusal::mistakes(&findings))), told, "{role}");
+    let roles = [Role::Hub, Role::Listener, Role::Broker, Role::HubAuthority];
+    for (key, named) in [
+        ("hub.cert", Role::Hub),
+        ("hub.key", Role::Hub),
+        ("local.cert", Role::Listener),
+        ("local.key", Role::Listener),
+        ("local.broker_cert", Role::Broker),
+        ("local.broker_key", Role::Broker),
+    ] {
+        let mut findings = Findings::new(Path::new("g.toml"), "[a]\nb = 1\n");
+        findings.unusable(8, key, "/etc/own: none");
+        findings.unusable(8, if named == Role::Hub { "local.cert" } else { "hub.cert" }, "/etc/other: none");
+        for role in roles {
+            figures.sample.certificates = vec![End { role, ..unreadable_at_the_listener() }];
+            let ids = |refused| {
+                let facts = Facts { refused, ..facts() };
+                let needs = super::super::snapshot(&facts, NOW, &figures, &recorder(&figures)).needs;
+                needs.into_iter().map(|need| need.id).collect::<Vec<_>>()
+            };
+            assert_eq!(ids(None), ["certificate"], "{role}");
+            let told: &[&str] =
+                if role == named { &["configuration"] } else { &["certificate", "configuration"] };
+            assert_eq!(ids(Some(Refusal::mistakes(&findings))), told, "{role} {key}");
+        }
     }
 }
 
