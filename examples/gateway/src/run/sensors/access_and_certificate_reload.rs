@@ -16,7 +16,7 @@ use crate::run::configuration::file_stamp::{Stamp, stamp};
 use crate::run::error::RunError;
 use crate::run::status::snapshot::CurrentFacts;
 
-use super::access_refusals::{CERTIFICATES, RULES, Refusals, in_time};
+use super::access_refusals::{CERTIFICATES, RULES, Refusals};
 use super::listener_tls::{ListenerTls, Renewal};
 
 /// Period of the checks for a change. A changed file is read when two checks in a row find it the same, so that it is not read while it is being
@@ -109,32 +109,32 @@ pub(in crate::run) async fn follow(
     let refusals = Refusals::new(&facts);
     facts.set_without_tls(certificates.without_tls());
     let of_rules = async {
-        let mut is_open = true;
+        let (mut looks, mut is_open) = (refusals.looks(RULES), true);
         while is_open && !rules.watch.files.is_empty() {
             // At once: what there is to be told of the start is true from then on.
-            refusals.set(RULES, &rules.watch.told);
+            looks.tell(&rules.watch.told);
             tokio::time::sleep(LOOK_EVERY).await;
-            let late = refusals.late(RULES, &rules.watch.files);
+            let watched = rules.watch.files.clone();
             let look = async {
                 !rules.watch.has_changed().await
                     || follow_rules(&files, &mut rules, (&listener, &facts)).await
             };
-            is_open = in_time(look, late).await;
+            is_open = looks.wait(&watched, look).await;
         }
     };
     let of_certificates = async {
         let Some(tls) = &tls else { return };
-        let mut is_open = true;
+        let (mut looks, mut is_open) = (refusals.looks(CERTIFICATES), true);
         while is_open {
-            refusals.set(CERTIFICATES, &certificates.watch.told);
+            looks.tell(&certificates.watch.told);
             facts.set_without_tls(certificates.without_tls());
             tokio::time::sleep(LOOK_EVERY).await;
-            let late = refusals.late(CERTIFICATES, &certificates.watch.files);
+            let watched = certificates.watch.files.clone();
             let look = async {
                 !certificates.watch.has_changed().await
                     || follow_certificate(tls, &mut certificates, &listener).await
             };
-            is_open = in_time(look, late).await;
+            is_open = looks.wait(&watched, look).await;
         }
     };
     tokio::join!(of_rules, of_certificates);
