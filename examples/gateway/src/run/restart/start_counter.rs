@@ -7,12 +7,15 @@
 use std::io;
 use std::path::Path;
 
-use edge_queue::{Clock as _, SystemClock};
 use edge_state::file as state_file;
 
 use crate::run::status::prometheus_text::Page;
 
 const FILE: &str = "restarts";
+/// Identity of the machine's present boot, by Linux.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+/// Word of the file for a boot that is not known.
+const UNKNOWN: &str = "unknown";
 /// Size of the largest file that is read, in bytes; the file has one line with a few numbers.
 const FILE_BYTES_MAX: u64 = 1_024;
 
@@ -32,15 +35,26 @@ pub(crate) struct StartCounter {
 /// Boot of the machine and version of the program in which a process runs, as words of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Run {
-    boot: String,
+    /// `None`: not known, so that a loss of power is not told from a kill.
+    boot: Option<String>,
     version: String,
 }
 
 impl Run {
     fn of_this_process() -> Self {
-        let boot = format!("{:032x}", SystemClock::new().now().boot_id);
-        Self { boot, version: env!("CARGO_PKG_VERSION").to_owned() }
+        Self { boot: boot(Path::new(BOOT_ID)), version: env!("CARGO_PKG_VERSION").to_owned() }
     }
+
+    fn is_of_another_boot(&self, last: &Self) -> bool {
+        self.boot.as_ref().zip(last.boot.as_ref()).is_some_and(|(this, last)| this != last)
+    }
+}
+
+/// Reads the identity of a boot as a word of the file.
+fn boot(file: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    Some(format!("{:032x}", u128::from_str_radix(&digits, 16).ok()?))
 }
 
 impl StartCounter {
@@ -61,12 +75,13 @@ impl StartCounter {
                 (Self::default(), None)
             }),
         };
-        let is_other = |field: fn(&Run) -> &str| last.as_ref().is_some_and(|last| field(last) != field(run));
+        let is_upgrade = last.as_ref().is_some_and(|last| last.version != run.version);
+        let is_other_boot = last.as_ref().is_some_and(|last| run.is_of_another_boot(last));
         let counter = match last_clean {
             None => None,
-            Some(true) if is_other(|run| &run.version) => Some(&mut restarts.upgrade),
+            Some(true) if is_upgrade => Some(&mut restarts.upgrade),
             Some(true) => Some(&mut restarts.clean),
-            Some(false) if is_other(|run| &run.boot) => Some(&mut restarts.power_loss),
+            Some(false) if is_other_boot => Some(&mut restarts.power_loss),
             Some(false) => Some(&mut restarts.unclean),
         };
         if let Some(counter) = counter {
@@ -99,6 +114,7 @@ impl StartCounter {
     fn keep(self, state: &Path, Run { boot, version }: &Run) -> io::Result<()> {
         let counts: String =
             self.by_cause().iter().map(|(cause, count)| format!("{cause} {count} ")).collect();
+        let boot = boot.as_deref().unwrap_or(UNKNOWN);
         let text = format!("{counts}boot {boot} version {version}\n");
         state_file::replace(state, FILE, &[text.as_bytes()])
     }
@@ -112,7 +128,8 @@ fn parse(text: &str) -> Option<(StartCounter, Option<Run>)> {
     let counts = StartCounter { clean, unclean, ..StartCounter::default() };
     let Some(upgrade) = word("upgrade") else { return Some((counts, None)) };
     let (upgrade, power_loss) = (upgrade.parse().ok()?, word("power_loss")?.parse().ok()?);
-    let run = Run { boot: word("boot")?.to_owned(), version: word("version")?.to_owned() };
+    let boot = Some(word("boot")?).filter(|boot| *boot != UNKNOWN).map(str::to_owned);
+    let run = Run { boot, version: word("version")?.to_owned() };
     Some((StartCounter { upgrade, power_loss, ..counts }, Some(run)))
 }
 
@@ -123,7 +140,7 @@ mod tests {
     use super::*;
 
     fn run(boot: &str, version: &str) -> Run {
-        Run { boot: boot.to_owned(), version: version.to_owned() }
+        Run { boot: Some(boot.to_owned()), version: version.to_owned() }
     }
 
     fn counted(state: &Path, last_clean: Option<bool>, run: &Run) -> [u64; 4] {
@@ -181,7 +198,27 @@ mod tests {
     fn this_process_has_a_boot_and_a_version() {
         let run = Run::of_this_process();
         assert_eq!(run, Run::of_this_process());
-        assert!(run.boot.len() == 32 && !run.boot.trim_matches('0').is_empty(), "{run:?}");
+        let boot = run.boot.unwrap();
+        assert!(boot.len() == 32 && !boot.trim_matches('0').is_empty(), "{boot}");
+        assert_eq!(super::boot(Path::new("/proc/sys/kernel/random/none")), None);
+    }
+
+    /// As in a container without /proc/sys: each process would be of a boot of its own.
+    #[test]
+    fn where_the_boot_is_not_known_a_kill_is_no_loss_of_power() {
+        let dir = tempfile::tempdir().unwrap();
+        let unknown = |version: &str| Run { boot: None, version: version.to_owned() };
+        let mut seen = Vec::new();
+        for (last, run) in [
+            (None, unknown("1")),
+            (Some(false), unknown("1")),
+            (Some(false), run("2", "1")),
+            (Some(false), unknown("1")),
+            (Some(true), unknown("2")),
+        ] {
+            seen.push(counted(dir.path(), last, &run));
+        }
+        assert_eq!(seen, [[0; 4], [0, 1, 0, 0], [0, 2, 0, 0], [0, 3, 0, 0], [0, 3, 1, 0]]);
     }
 
     #[test]
