@@ -24,9 +24,7 @@ impl Stamps {
     pub(in crate::run) fn of(files: &ClientFiles) -> Self {
         Self(PARTS.map(|part| stamps(files, part)))
     }
-}
 
-impl Stamps {
     /// Has the certificate read at the first look: another one was read.
     pub(in crate::run) fn have_no_identity(&mut self) {
         let [_, _, identity] = &mut self.0;

@@ -26,7 +26,7 @@ pub(crate) fn tar(parts: &[(String, Vec<u8>)], unix_s: u64) -> Result<Vec<u8>, S
 /// Compresses an archive, as `tar xzf` takes it.
 ///
 /// # Errors
-/// None: memory takes every byte.
+/// Errors of the writer; memory gives none.
 pub(crate) fn gzip(archive: &[u8]) -> io::Result<Vec<u8>> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     gzip.write_all(archive)?;

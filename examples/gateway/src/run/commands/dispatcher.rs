@@ -387,7 +387,7 @@ impl Dispatcher {
         });
         match answer {
             Some(answer) => self.steps.push_back(answer),
-            // A topic of a damaged file: nobody can be told.
+            // No topic for answers, or one of a damaged file: nobody is told.
             None => self.answered(ticket),
         }
     }

@@ -12,9 +12,9 @@ pub(super) fn cause(figures: &Figures) -> Option<&str> {
         _ if sample.certificates.iter().any(|end| end.needs_somebody() && !end.role.is_list()) => {
             Some("a certificate ends soon, cannot be read, or is one that clients refuse")
         }
-        _ if sample.certificates.iter().any(End::needs_somebody) => {
-            Some("a list of revoked certificates is out of date, of another authority, or cannot be read")
-        }
+        _ if sample.certificates.iter().any(End::needs_somebody) => Some(
+            "a list of revoked certificates is out of date, of another authority, signed by another key, or cannot be read",
+        ),
         _ if sample.intake.full_lanes != 0 => Some("messages find no room in the queue"),
         _ => sample.own_certificate.cause().or(sample.link_cause.as_deref()),
     }

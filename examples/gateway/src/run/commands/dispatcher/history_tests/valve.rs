@@ -1,4 +1,4 @@
-//! Who gets commands: a local client, which is there, away with a session that stays, or gone, and loops.
+//! Receiver of commands: a local client, which is there, away with a session that stays, or gone, and loops.
 
 use edge_bridge::listener::Settled;
 use edge_bridge::wire::{PropertyId, Publish};
