@@ -1,5 +1,7 @@
 //! Parts of a certificate (X.509, RFC 5280 §4.1) that a renewal needs: names, key, validity, purposes and signature.
 
+use std::ops::RangeInclusive;
+
 use rustls::crypto::ring::default_provider;
 
 use crate::der::{
@@ -16,6 +18,13 @@ const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
 /// Object identifier of the purpose clientAuth, 1.3.6.1.5.5.7.3.2.
 const CLIENT_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02];
+
+/// Object identifier of any purpose, 2.5.29.37.0.
+const ANY_PURPOSE: &[u8] = &[0x55, 0x1d, 0x25, 0x00];
+/// Object identifier of an RSA key, 1.2.840.113549.1.1.1.
+const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+/// Lengths in bytes of the RSA keys by which signatures can be verified: 2048 to 8192 bits.
+const RSA_BYTES: RangeInclusive<usize> = 256..=1024;
 
 /// First and last second in which a certificate is valid, since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,13 +120,14 @@ impl<'a> Certificate<'a> {
         first.is_some_and(|first| first.tag == BOOLEAN && first.content != [0])
     }
 
-    /// Returns whether a client may show it: it says nothing of purposes, or names that one.
+    /// Returns whether a client may show it: it says nothing of purposes, or names that one, or any.
     pub(crate) fn is_for_clients(&self) -> bool {
         let Some(usage) = extension(self.extensions, EXTENDED_KEY_USAGE) else { return true };
-        elements(value(usage).unwrap_or_default()).any(|purpose| purpose.content == CLIENT_AUTH)
+        let mut purposes = elements(value(usage).unwrap_or_default());
+        purposes.any(|purpose| [CLIENT_AUTH, ANY_PURPOSE].contains(&purpose.content))
     }
 
-    /// Returns whether its signature is by the key of this authority. `None`: it is of a kind that cannot be verified here.
+    /// Returns whether its signature is by the key of this authority. `None`: it is of a kind, or by a key of a length, that cannot be verified here.
     pub(crate) fn is_signed_by(&self, authority: &Certificate<'_>) -> Option<bool> {
         let (key, _) = tagged(authority.public_key, SEQUENCE)?;
         let (key_algorithm, rest) = tagged(key.content, SEQUENCE)?;
@@ -128,8 +138,22 @@ impl<'a> Certificate<'a> {
             is_of_key && one.signature_alg_id().as_ref() == self.signature_algorithm
         });
         let first = fitting.next()?;
+        // For such a key it is wrong whatever it says.
+        if is_rsa(key_algorithm.content) && !RSA_BYTES.contains(&modulus_bytes(bits)?) {
+            return None;
+        }
         Some(first.verify_signature(bits, self.signed, self.signature).is_ok())
     }
+}
+
+fn is_rsa(key_algorithm: &[u8]) -> bool {
+    tagged(key_algorithm, OBJECT_IDENTIFIER).is_some_and(|(id, _)| id.content == RSA)
+}
+
+/// Returns the length of an RSA key (RFC 8017 §A.1.1).
+fn modulus_bytes(key: &[u8]) -> Option<usize> {
+    let (modulus, _) = tagged(tagged(key, SEQUENCE)?.0.content, INTEGER)?;
+    Some(modulus.content.iter().skip_while(|byte| **byte == 0).count())
 }
 
 /// Returns the whole extension with this object identifier.

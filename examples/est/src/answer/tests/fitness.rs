@@ -109,3 +109,42 @@ fn a_signature_that_is_not_by_the_authority_that_is_known_by_that_name_is_refuse
     assert_eq!(pem::certificates(both.pem.as_bytes()), [own.clone(), plant.below.der().to_vec()]);
     assert!(!key.der_bytes().is_empty());
 }
+
+#[test]
+fn a_certificate_for_any_purpose_is_for_clients() {
+    let (plant, key) = (Plant::new(), KeyPair::generate().unwrap());
+    let any = changed(&plant, &key, |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any]);
+    read(&good(&text(&cms(&[&any]))), &wanted(&any, Some(NOW_S))).unwrap();
+}
+
+/// Signed by itself, so that the signature is right.
+#[test]
+fn a_signature_by_an_rsa_key_of_another_length_is_not_judged() {
+    let made = |bits: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str| dir.path().join(name).display().to_string();
+        let kind = format!("rsa:{bits}");
+        let (is_made, said) = openssl(
+            &[
+                "req",
+                "-x509",
+                "-newkey",
+                &kind,
+                "-nodes",
+                "-subj",
+                "/CN=x",
+                "-keyout",
+                &file("key"),
+                "-out",
+                &file("crt"),
+            ],
+            b"",
+        );
+        assert!(is_made, "{said}");
+        pem::certificates(&std::fs::read(file("crt")).unwrap()).remove(0)
+    };
+    let (short, long, other) = (made("1024"), made("2048"), made("2048"));
+    let judged = |one: &[u8], by: &[u8]| certificate(one).is_signed_by(&certificate(by));
+    assert_eq!(judged(&short, &short), None);
+    assert_eq!((judged(&long, &long), judged(&long, &other)), (Some(true), Some(false)));
+}
