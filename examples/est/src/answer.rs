@@ -42,7 +42,8 @@ pub struct Wanted<'a> {
     pub public_key: &'a [u8],
     /// Names that were asked for.
     pub names: &'a Names,
-    /// Certificates (DER) of authorities that are trusted here: a signature in their name has to be theirs.
+    /// Certificates (DER) of authorities that are trusted here: a signature in the name of one has to be its own, whatever certificates of
+    /// that name the answer has.
     pub authorities: &'a [Vec<u8>],
     /// Certificates (DER) that stand behind the one in use: an answer may have the new one alone (RFC 7030 §4.2.3).
     pub behind: &'a [Vec<u8>],
@@ -197,7 +198,7 @@ pub fn read(answer: &Answer<'_>, wanted: &Wanted<'_>) -> Result<Chain, AnswerErr
     let behind = wanted.behind.iter().filter_map(|der| Certificate::read(der));
     let known: Vec<_> = all.iter().copied().chain(behind).collect();
     let trusted = wanted.authorities.iter().filter_map(|der| Certificate::read(der));
-    judge_signature(own, &known.iter().copied().chain(trusted).collect::<Vec<_>>())?;
+    judge_signature(own, &trusted.collect::<Vec<_>>(), &known)?;
     let text = chain(own, &known).into_iter().map(|der| pem::block("CERTIFICATE", der)).collect();
     Ok(Chain { pem: text, validity: own.validity })
 }
@@ -232,10 +233,21 @@ fn judge(own: &Certificate<'_>, wanted: &Wanted<'_>) -> Result<(), AnswerError> 
     }
 }
 
-/// Judges the signature, if its authority is known here. Where it is not the hub alone can judge it, which may trust others.
-fn judge_signature(own: &Certificate<'_>, known: &[Certificate<'_>]) -> Result<(), AnswerError> {
-    let authorities = known.iter().filter(|one| one.subject == own.issuer && one.der != own.der);
-    let judged: Vec<_> = authorities.filter_map(|one| own.is_signed_by(one)).collect();
+/// Judges the signature, if its authority is known here. Where it is not the hub alone can judge it, which may trust others. Those that are `trusted` and can
+/// judge it do so alone: whoever makes an answer can make a certificate of their name.
+fn judge_signature(
+    own: &Certificate<'_>,
+    trusted: &[Certificate<'_>],
+    known: &[Certificate<'_>],
+) -> Result<(), AnswerError> {
+    let judged_by = |authorities: &[Certificate<'_>]| -> Vec<bool> {
+        let named = authorities.iter().filter(|one| one.subject == own.issuer && one.der != own.der);
+        named.filter_map(|one| own.is_signed_by(one)).collect()
+    };
+    let judged = match judged_by(trusted) {
+        none if none.is_empty() => judged_by(known),
+        judged => judged,
+    };
     if judged.is_empty() || judged.contains(&true) {
         return Ok(());
     }

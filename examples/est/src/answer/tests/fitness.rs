@@ -110,6 +110,22 @@ fn a_signature_that_is_not_by_the_authority_that_is_known_by_that_name_is_refuse
     assert!(!key.der_bytes().is_empty());
 }
 
+/// Whoever makes an answer can make an authority of any name, too.
+#[test]
+fn an_authority_in_the_answer_does_not_stand_in_for_the_trusted_one_of_its_name() {
+    let (plant, forged, key) = (Plant::new(), Plant::new(), KeyPair::generate().unwrap());
+    let own = forged.sign(&key, NOW_S + YEAR_S);
+    let body = text(&cms(&[forged.below.der(), &own]));
+    let trusted = [plant.below.der().to_vec()];
+    let wanted = Wanted { authorities: &trusted, ..wanted(&own, Some(NOW_S)) };
+    let refused = AnswerError::BadSignature("CN=below".to_owned());
+    assert_eq!(read(&good(&body), &wanted), Err(refused.clone()));
+    // Nor does one that stood behind a certificate which came before.
+    let behind = [forged.below.der().to_vec()];
+    assert_eq!(read(&good(&body), &Wanted { behind: &behind, ..wanted }), Err(refused));
+    read(&good(&body), &Wanted { authorities: &behind, ..wanted }).unwrap();
+}
+
 #[test]
 fn a_certificate_for_any_purpose_is_for_clients() {
     let (plant, key) = (Plant::new(), KeyPair::generate().unwrap());
