@@ -84,6 +84,12 @@ pub struct Stats {
     /// Last second of the client certificate, with the authorities behind it, with which the hub accepted a CONNECT last, since 1970. `None` before the
     /// first, and unless certificates are [read again].
     pub certificate_taken_ends_s: Option<u64>,
+    /// SHA-256 of that certificate in DER, without the authorities behind it.
+    pub certificate_taken: Option<[u8; 32]>,
+    /// The same of the client certificate that was [read again] last, of which [`certificate_not_taken`](Self::certificate_not_taken) speaks.
+    pub certificate_read: Option<[u8; 32]>,
+    /// The same of the client certificate that the hub was shown when [`last_error`](Self::last_error) came.
+    pub certificate_at_error: Option<[u8; 32]>,
     /// Set if the present connection, or the next one, has no will although one is configured, because the hub refused it.
     pub will_left_out: bool,
     /// Position in the configured list, from 0, of the address of the present connection, or of the next attempt.

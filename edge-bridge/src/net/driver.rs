@@ -314,6 +314,7 @@ impl Driver {
                 self.dialer.failed_dials.on_accepted();
                 self.dialer.renewal.iter().for_each(TlsRenewal::on_accepted);
             }
+            Event::Disconnected { .. } => self.dialer.renewal.iter().for_each(TlsRenewal::on_ended),
             Event::OtherVersion(_) | Event::BridgeBitRefused | Event::WillRefused => {
                 self.dialer.failed_dials.on_other_connect();
                 self.dialer.renewal.iter().for_each(TlsRenewal::on_other_connect);
@@ -379,9 +380,7 @@ impl Driver {
         }
         stats.dropped_qos0 = self.router.dropped_qos0();
         stats.unclaimed = self.router.nobodys();
-        let renewal = self.dialer.renewal.as_ref();
-        stats.certificate_not_taken = renewal.is_some_and(TlsRenewal::is_refused);
-        stats.certificate_taken_ends_s = renewal.and_then(TlsRenewal::taken_ends_s);
+        self.dialer.renewal.iter().for_each(|renewal| renewal.tell(&mut stats));
         stats
     }
 }

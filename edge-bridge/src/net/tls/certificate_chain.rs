@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use ring::digest::{SHA256, digest};
 use rustls::pki_types::CertificateDer;
 
 use super::certificate_dates::{from_issuer, not_after};
@@ -28,6 +29,14 @@ pub fn certificate_chain_ends(path: impl AsRef<Path>) -> Result<Vec<SystemTime>,
 /// Returns the last second of the first of these certificates and those behind it, since 1970; `None` if there is none that can be read.
 pub(super) fn last_second(all: &[CertificateDer<'_>]) -> Option<u64> {
     Some(ends_of(all).into_iter().min()?.duration_since(UNIX_EPOCH).ok()?.as_secs())
+}
+
+/// SHA-256 of a certificate in DER.
+pub(super) type Fingerprint = [u8; 32];
+
+/// Returns the fingerprint of the first of these certificates, which is the owner's; `None` if there is none.
+pub(super) fn fingerprint(all: &[CertificateDer<'_>]) -> Option<Fingerprint> {
+    digest(&SHA256, all.first()?).as_ref().try_into().ok()
 }
 
 fn ends_of(all: &[CertificateDer<'_>]) -> Vec<SystemTime> {

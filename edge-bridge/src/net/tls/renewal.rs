@@ -12,7 +12,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Tls;
-use super::certificate_chain::last_second;
+use super::certificate_chain::{Fingerprint, fingerprint, last_second};
+use crate::bridge::Stats;
 use crate::net::hub_address::Target;
 use crate::net::repeats::Repeats;
 use crate::net::reread_source::{RereadSource, Subject};
@@ -44,14 +45,28 @@ struct State {
     is_refused: bool,
     /// Connections that were made by the proven settings since the candidate was read.
     vain_offers: u32,
+    /// Certificate that was read last.
+    read: Option<Fingerprint>,
+    seen: Seen,
+}
+
+/// Certificates that a hub was shown.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
     /// Last second of the settings with which a hub accepted a CONNECT last; `None` before the first.
     taken_ends_s: Option<u64>,
+    /// Certificate of those settings.
+    taken: Option<Fingerprint>,
+    /// Certificate of the last dial.
+    shown: Option<Fingerprint>,
+    /// Certificate of the last dial or connection that ended.
+    at_error: Option<Fingerprint>,
 }
 
 impl State {
     fn new(proven: Tls) -> Self {
-        let (candidate, turns) = (None, Vec::new());
-        Self { proven, candidate, turns, is_refused: false, vain_offers: 0, taken_ends_s: None }
+        let (candidate, turns, read) = (None, Vec::new(), fingerprint(&proven.own));
+        Self { proven, candidate, turns, is_refused: false, vain_offers: 0, read, seen: Seen::default() }
     }
 
     /// Returns whether the next dial of this address uses the candidate.
@@ -83,6 +98,7 @@ impl State {
 
     /// Takes settings that were read again.
     fn read_again(&mut self, read: Tls, finish: impl FnOnce(Tls) -> Tls) {
+        self.read = fingerprint(&read.own);
         // What is trusted no more, or revoked, is so whichever of the two is used: else the way to the hub could choose by breaking a handshake.
         self.proven = self.proven.judging_as(&read);
         // How the hub's certificate is judged is nothing that a hub has to accept.
@@ -137,10 +153,12 @@ impl TlsRenewal {
     ) -> Tls {
         let use_now = |state: &mut State| {
             let is_candidates = state.turn(address);
-            match &state.candidate {
+            let used = match &state.candidate {
                 Some(candidate) if is_candidates => candidate.clone(),
                 _ => state.proven.clone(),
-            }
+            };
+            state.seen.shown = fingerprint(&used.own);
+            used
         };
         self.read(first, finish, use_now).await
     }
@@ -199,9 +217,19 @@ impl TlsRenewal {
         state.as_ref().is_some_and(|state| state.is_refused || state.vain_offers >= UNANSWERED_MAX)
     }
 
-    /// Returns the last second of the certificate, with its chain, with which a hub accepted a CONNECT last, since 1970.
-    pub(in crate::net) fn taken_ends_s(&self) -> Option<u64> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.taken_ends_s
+    /// Fills in what the statistics say of the certificates.
+    pub(in crate::net) fn tell(&self, stats: &mut Stats) {
+        stats.certificate_not_taken = self.is_refused();
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(State { read, seen, .. }) = state.as_ref() else { return };
+        (stats.certificate_taken_ends_s, stats.certificate_taken) = (seen.taken_ends_s, seen.taken);
+        (stats.certificate_read, stats.certificate_at_error) = (*read, seen.at_error);
+    }
+
+    /// Records that the last dial failed, or its connection ended.
+    pub(in crate::net) fn on_ended(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.iter_mut().for_each(|state| state.seen.at_error = state.seen.shown);
     }
 
     /// Records that the last dial's handshake went so far that the hub could judge the certificate.
@@ -240,7 +268,7 @@ impl TlsRenewal {
             (Some(candidate), Some(turn)) if turn.is_candidates => candidate,
             _ => &state.proven,
         };
-        state.taken_ends_s = last_second(&shown.own);
+        (state.seen.taken_ends_s, state.seen.taken) = (last_second(&shown.own), fingerprint(&shown.own));
         let Some(turn) = state.turns.last() else { return };
         if !turn.is_candidates {
             // Where no address of the hub could judge it, they may have been dead, and the next dial of this one uses it.
@@ -258,7 +286,7 @@ impl TlsRenewal {
                 );
             }
         } else if let Some(candidate) = state.candidate.take() {
-            *state = State { taken_ends_s: state.taken_ends_s, ..State::new(candidate) };
+            *state = State { seen: state.seen, ..State::new(candidate) };
             tracing::info!("the link's renewed certificate is in use");
         }
     }

@@ -242,3 +242,58 @@ async fn what_cannot_be_read_changes_nothing() {
     }
     assert!(format!("{renewal:?}").starts_with("TlsRenewal"));
 }
+
+/// An authority behind them that ends before both has them end in the same second.
+#[tokio::test]
+async fn certificates_with_one_end_are_told_apart() {
+    let site = Behind::new();
+    let (former, new) = (site.shows("former"), site.shows("new"));
+    let hash = |tls: &Tls| fingerprint(&tls.own);
+    let file = Mutex::new(Some(new.clone()));
+    let renewal = TlsRenewal::new(move || Ok(file.lock().unwrap().take()));
+    let told = || {
+        let mut stats = Stats::default();
+        renewal.tell(&mut stats);
+        stats
+    };
+    assert_eq!(told(), Stats::default());
+    for (used, is_taken) in [(&new, false), (&former, true), (&new, true)] {
+        assert_eq!(hash(&renewal.next(&address(), &former, |tls| tls).await), hash(used));
+        renewal.on_judged();
+        let before = told().certificate_taken;
+        if is_taken {
+            renewal.on_accepted();
+        }
+        renewal.on_ended();
+        let stats = told();
+        assert_eq!(stats.certificate_taken, if is_taken { hash(used) } else { before });
+        assert_eq!((stats.certificate_at_error, stats.certificate_read), (hash(used), hash(&new)));
+        assert_eq!(stats.certificate_taken_ends_s, is_taken.then_some(20_000 * 86_400));
+    }
+}
+
+/// Authority behind certificates of clients, that ends on the day 20000.
+struct Behind(rcgen::Certificate, rcgen::Issuer<'static, rcgen::KeyPair>);
+
+impl Behind {
+    fn new() -> Self {
+        let params = |name: &str| {
+            let mut params = rcgen::CertificateParams::default();
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+            params.not_after =
+                (std::time::UNIX_EPOCH + std::time::Duration::from_secs(20_000 * 86_400)).into();
+            params
+        };
+        let key = || rcgen::KeyPair::generate().unwrap();
+        let issuer = rcgen::Issuer::new(params("below"), key());
+        let below = params("below").signed_by(issuer.key(), &rcgen::Issuer::new(params("root"), key()));
+        Self(below.unwrap(), issuer)
+    }
+
+    fn shows(&self, name: &str) -> Tls {
+        let mut params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let leaf = params.signed_by(&rcgen::KeyPair::generate().unwrap(), &self.1).unwrap();
+        Tls { own: vec![leaf.der().clone(), self.0.der().clone()].into(), ..tls() }
+    }
+}
