@@ -12,12 +12,14 @@ pub(crate) struct Enrolment {
 }
 
 /// Judgement of the hub on the gateway's certificate.
+///
+/// A certificate is known by the SHA-256 of its DER: two may end in the same second, and that in the file may not have been shown to the hub yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HubJudgement {
-    /// Last second of the certificate, with its chain, with which the hub accepted a CONNECT last, since 1970. `None` before the first.
-    pub(crate) taken_ends_s: Option<u64>,
-    /// Set while the hub refuses the one that was read last.
-    pub(crate) is_refused: bool,
+    /// Certificate with which the hub accepted a CONNECT last. `None` before the first.
+    pub(crate) taken: Option<[u8; 32]>,
+    /// Certificate that the hub refuses. `None` while it refuses none.
+    pub(crate) refused: Option<[u8; 32]>,
 }
 
 /// Handle to the state; clones share it.

@@ -344,8 +344,11 @@ impl Certificates {
         files.iter_mut().filter(|file| file.role == Role::Hub).for_each(|file| file.in_use_end = in_use_end);
         drop(files);
         let cause = link.last_error.as_deref().filter(|_| !link.link.is_connected());
-        let is_refused = is_not_taken || cause.is_some_and(is_certificate_refused);
-        self.enrolment.judge(HubJudgement { taken_ends_s, is_refused });
+        let refused = match is_not_taken {
+            true => link.certificate_read,
+            false => cause.filter(|cause| is_certificate_refused(cause)).and(link.certificate_at_error),
+        };
+        self.enrolment.judge(HubJudgement { taken: link.certificate_taken, refused });
         OwnCertificate { is_not_taken, enrolment: self.enrolment.get() }
     }
 

@@ -5,15 +5,15 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use edge_bridge::Tls;
-use edge_bridge::net::certificate_chain_ends;
 use edge_est::certificate::{Certificate, Validity};
 use edge_est::names::Names;
 use edge_est::schedule::overdue_s;
 use edge_est::{key, key::SigningKey, pem};
 use edge_state::file;
+use sha2::{Digest as _, Sha256};
 
 use crate::config::{Hub, operator_file};
 use crate::run::hub::former_certificate;
@@ -119,20 +119,19 @@ pub(super) struct Found {
     /// Set while the first one is to come, by a claim.
     pub(super) is_first: bool,
     pub(super) cert: Option<Validity>,
-    /// Last second of it, with its chain.
-    pub(super) cert_ends_s: Option<u64>,
+    /// SHA-256 of it in DER.
+    pub(super) cert_hash: Option<[u8; 32]>,
     pub(super) former: Option<Validity>,
 }
 
 impl Found {
     /// Looks at the files.
     pub(super) fn of(hub: &Hub) -> Self {
-        let ends = hub.cert.as_ref().and_then(|cert| certificate_chain_ends(cert).ok());
-        let end = ends.and_then(|ends| ends.into_iter().min()?.duration_since(UNIX_EPOCH).ok());
+        let cert = hub.cert.as_deref().and_then(first_of);
         Self {
             is_first: hub.waits_for_certificate(),
-            cert: hub.cert.as_deref().and_then(validity_of),
-            cert_ends_s: end.map(|end| end.as_secs()),
+            cert: cert.as_deref().and_then(Certificate::read).map(|certificate| certificate.validity),
+            cert_hash: cert.map(|cert| Sha256::digest(cert).into()),
             former: former_certificate::of(hub).as_deref().and_then(validity_of),
         }
     }

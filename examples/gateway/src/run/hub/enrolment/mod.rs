@@ -163,7 +163,7 @@ impl Enroller {
             self.state.set(Enrolment::default());
         }
         // One that the hub has not taken either is none that the new one has to outlast.
-        let former = found.former.filter(|_| self.state.judgement().taken_ends_s.is_some());
+        let former = found.former.filter(|_| self.state.judgement().taken.is_some());
         let asked = match self.judged(found).await {
             Judged::Taken => Asked { in_use: found.cert, ..Asked::default() },
             Judged::Refused if !self.is_refusal_told => {
@@ -195,15 +195,17 @@ impl Enroller {
 
     /// Returns what the hub says of the certificate in the file. Removes the former one when it has taken it.
     async fn judged(&mut self, found: Found) -> Judged {
-        let HubJudgement { taken_ends_s, is_refused } = self.state.judgement();
+        let HubJudgement { taken, refused } = self.state.judgement();
         let is_unproven = found.former.is_some() || self.is_offered;
-        if is_refused {
-            return Judged::Refused;
+        if let Some(refused) = refused {
+            // The link may not have read that of the file yet.
+            let is_of_file = found.is_first || found.cert_hash == Some(refused);
+            return if is_of_file { Judged::Refused } else { Judged::Unknown };
         }
         if !is_unproven {
             return Judged::Taken;
         }
-        if taken_ends_s.is_none() || taken_ends_s != found.cert_ends_s {
+        if taken.is_none() || taken != found.cert_hash {
             return Judged::Unknown;
         }
         let hub = self.hub.clone();
@@ -234,7 +236,7 @@ impl Enroller {
     async fn ask(&self, asked: &Asked) -> Result<Chain, EnrolmentError> {
         let (hub, est, floor) = (self.hub.clone(), self.est.clone(), self.floor.clone());
         // None has ever been taken: an EST server may refuse it as the hub does.
-        let is_claimed = asked.is_refused && self.state.judgement().taken_ends_s.is_none();
+        let is_claimed = asked.is_refused && self.state.judgement().taken.is_none();
         let in_use = asked.in_use;
         let prepared = tokio::task::spawn_blocking(move || prepare(&hub, &est, floor, is_claimed)).await??;
         let Prepared { tls, operation, request, public_key, names, authorities, behind } = prepared;

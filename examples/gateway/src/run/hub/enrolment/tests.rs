@@ -3,6 +3,8 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::run::certificate_floor::CertificateFloor;
 
 use super::identity_files::validity_of;
@@ -130,4 +132,32 @@ fn a_file_with_a_comment_that_is_not_utf_8_is_read() {
     fs::write(&path, [own.pem().as_bytes(), b"Beh\xf6rde\n", authority.pem().as_bytes()].concat()).unwrap();
     assert!(validity_of(&path).is_some());
     assert_eq!(behind(&path), [authority.der().to_vec()]);
+}
+
+/// Both end with an authority behind them, so in the same second; and the link reads a new file within a minute, before which the hub speaks of the former one.
+#[tokio::test]
+async fn what_the_hub_says_of_the_former_certificate_is_nothing_about_the_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut enroller = enroller(dir.path(), 1);
+    let hash_of = |name: &str| {
+        let path = dir.path().join(name);
+        let own = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        fs::write(&path, own.cert.pem()).unwrap();
+        Some(<[u8; 32]>::from(Sha256::digest(own.cert.der())))
+    };
+    let (new, former) = (hash_of("own.crt"), hash_of("own.crt.former"));
+    enroller.is_offered = true;
+    for (taken, refused, expected) in [
+        (None, None, Judged::Unknown),
+        (former, None, Judged::Unknown),
+        (None, former, Judged::Unknown),
+        (former, former, Judged::Unknown),
+        (former, new, Judged::Refused),
+        (new, None, Judged::Taken),
+    ] {
+        assert!(dir.path().join("own.crt.former").exists());
+        enroller.state.judge(HubJudgement { taken, refused });
+        assert_eq!(enroller.judged(Found::of(&enroller.hub)).await, expected, "{taken:?} {refused:?}");
+    }
+    assert!(!dir.path().join("own.crt.former").exists());
 }
