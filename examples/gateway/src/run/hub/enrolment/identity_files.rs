@@ -66,6 +66,12 @@ fn first_of(path: &Path) -> Option<Vec<u8>> {
     certificates_of(path).into_iter().next()
 }
 
+/// Returns the names of the certificate in the file.
+pub(super) fn names_in_file(hub: &Hub) -> Result<Names, EnrolmentError> {
+    let der = hub.cert.as_deref().and_then(first_of).ok_or_else(|| no_certificate(hub))?;
+    Ok(Names::of(&Certificate::read(&der).ok_or_else(|| no_certificate(hub))?))
+}
+
 /// Returns the certificates behind the first one in a file of PEM.
 pub(super) fn behind(path: &Path) -> Vec<Vec<u8>> {
     certificates_of(path).into_iter().skip(1).collect()

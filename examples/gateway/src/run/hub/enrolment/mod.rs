@@ -32,7 +32,9 @@ use crate::config::{Claim, Config, Est, Hub};
 use super::enrolment_state::{Enrolment, EnrolmentState, HubJudgement};
 use super::former_certificate;
 use exchange::ExchangeError;
-use identity_files::{Found, Identity, behind, certificates_of, own_key, try_room, write_certificate};
+use identity_files::{
+    Found, Identity, behind, certificates_of, names_in_file, own_key, try_room, write_certificate,
+};
 pub(in crate::run) use identity_files::{life_of, overdue};
 
 /// Longest pause between two looks at clock and certificate, which others may change.
@@ -69,6 +71,18 @@ enum EnrolmentError {
     Late,
     #[error("a task ended: {0}")]
     Task(#[from] tokio::task::JoinError),
+}
+
+impl EnrolmentError {
+    /// Returns whether the server may refuse the certificate that it was shown, or that certificate cannot be shown. In TLS 1.3 a refusal comes in the place of the
+    /// answer.
+    fn is_of_own_certificate(&self) -> bool {
+        match self {
+            Self::Tls(_) | Self::Exchange(_) => true,
+            Self::Answer(AnswerError::Status { status, .. }) => (400..500).contains(status),
+            _ => false,
+        }
+    }
 }
 
 /// Task that keeps the certificate.
@@ -232,11 +246,27 @@ impl Enroller {
         Now { up_s: now.up_ms / 1_000, wall_s: now.synced.then_some(wall_s) }
     }
 
-    /// Asks for a certificate, and puts it in the place of the one in use.
+    /// Asks for a certificate, with the one in use; where the EST server refuses that as the hub does, by the claim, because it may be of a wrong authority.
+    /// By the claim alone, which many share, whoever has it could take over a gateway that is enrolled.
     async fn ask(&self, asked: &Asked) -> Result<Chain, EnrolmentError> {
+        let own = self.ask_as(asked, false).await;
+        let may_claim = asked.is_refused && !asked.is_first && self.state.judgement().taken.is_none();
+        match own {
+            Err(error) if may_claim && error.is_of_own_certificate() => {
+                let claim = self.est.claim.clone();
+                let has_claim = move || claim.is_some_and(|claim| has_files(&claim));
+                match tokio::task::spawn_blocking(has_claim).await? {
+                    true => self.ask_as(asked, true).await,
+                    false => Err(error),
+                }
+            }
+            own => own,
+        }
+    }
+
+    /// Sends one request, and puts the certificate that it brings in the place of the one in use.
+    async fn ask_as(&self, asked: &Asked, is_claimed: bool) -> Result<Chain, EnrolmentError> {
         let (hub, est, floor) = (self.hub.clone(), self.est.clone(), self.floor.clone());
-        // None has ever been taken: an EST server may refuse it as the hub does.
-        let is_claimed = asked.is_refused && self.state.judgement().taken.is_none();
         let in_use = asked.in_use;
         let prepared = tokio::task::spawn_blocking(move || prepare(&hub, &est, floor, is_claimed)).await??;
         let Prepared { tls, operation, request, public_key, names, authorities, behind } = prepared;
@@ -316,19 +346,21 @@ struct Prepared {
 
 /// Makes the request: with the certificate in use if there is one, else with the claim's. Blocks for files, and for a signer.
 ///
-/// `is_claimed`: with the claim's all the same, if it is there still.
+/// `is_claimed`: with the claim's all the same, for the names of the certificate in the file.
 fn prepare(hub: &Hub, est: &Est, floor: ClockFloor, is_claimed: bool) -> Result<Prepared, EnrolmentError> {
     try_room(hub)?;
     let ca = est.ca.as_deref().or(hub.ca.as_deref());
     let trusting = ca.map_or_else(Tls::from_system, Tls::from_ca)?;
     let trusting = trusting.with_clock_floor(floor).with_setting_names(NAMES);
     let authorities = [&est.ca, &hub.ca].into_iter().flatten().flat_map(|ca| certificates_of(ca)).collect();
-    let has_claim = |claim: &Claim| is_claimed && [&claim.cert, &claim.key].iter().all(|file| is_there(file));
-    if let Some(claim) = est.claim.as_ref().filter(|claim| hub.waits_for_certificate() || has_claim(claim)) {
+    if let Some(claim) = est.claim.as_ref().filter(|_| is_claimed || hub.waits_for_certificate()) {
         let names = TlsSettingNames { certificate: "[hub.est] claim_cert", ..NAMES };
         let tls = trusting.with_setting_names(names).with_identity(&claim.cert, &claim.key)?;
         let key = own_key(hub)?;
-        let names = Names::common_name(&claim.common_name);
+        let names = match hub.waits_for_certificate() {
+            true => Names::common_name(&claim.common_name),
+            false => names_in_file(hub)?,
+        };
         let request = request(&names, &*key)?;
         let public_key = key.public_key().map(|key| key.to_vec()).unwrap_or_default();
         let (operation, behind) = ("simpleenroll", behind(&claim.cert));
@@ -339,6 +371,10 @@ fn prepare(hub: &Hub, est: &Est, floor: ClockFloor, is_claimed: bool) -> Result<
     let request = request(&names, &*key)?;
     let operation = "simplereenroll";
     Ok(Prepared { tls, operation, request, public_key, names, authorities, behind })
+}
+
+fn has_files(claim: &Claim) -> bool {
+    [&claim.cert, &claim.key].iter().all(|file| is_there(file))
 }
 
 #[cfg(test)]

@@ -161,3 +161,36 @@ async fn what_the_hub_says_of_the_former_certificate_is_nothing_about_the_new_on
     }
     assert!(!dir.path().join("own.crt.former").exists());
 }
+
+/// Many share the claim: whoever has it could make this gateway another one to the hub.
+#[test]
+fn a_claim_is_for_the_names_of_the_certificate_that_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let Enroller { hub, est, floor, .. } = enroller(dir.path(), 1);
+    for end in ["crt", "key"] {
+        fs::copy(dir.path().join(format!("claim.{end}")), dir.path().join(format!("own.{end}"))).unwrap();
+    }
+    let own = certificates_of(&dir.path().join("own.crt")).remove(0);
+    let names = format!("{:?}", Names::of(&edge_est::certificate::Certificate::read(&own).unwrap()));
+    for (is_claimed, operation) in [(false, "simplereenroll"), (true, "simpleenroll")] {
+        let prepared = prepare(&hub, &est, floor.clone(), is_claimed).unwrap();
+        assert_eq!((prepared.operation, format!("{:?}", prepared.names)), (operation, names.clone()));
+    }
+    fs::remove_file(dir.path().join("own.crt")).unwrap();
+    let first = format!("{:?}", prepare(&hub, &est, floor, false).unwrap().names);
+    assert_eq!(first, format!("{:?}", Names::common_name("g")));
+}
+
+/// One that it takes is renewed by that alone, and an answer that says nothing of it is no reason to use the claim.
+#[test]
+fn a_refusal_of_the_certificate_by_the_server_is_told_from_other_failures() {
+    let status = |status| {
+        EnrolmentError::from(AnswerError::Status { status, said: String::new(), after_s: None })
+            .is_of_own_certificate()
+    };
+    assert_eq!([401, 403, 400, 404, 500, 503].map(status), [true, true, true, true, false, false]);
+    for other in [AnswerError::Later { after_s: None }, AnswerError::NotCms, AnswerError::OtherKey] {
+        assert!(!EnrolmentError::from(other).is_of_own_certificate());
+    }
+    assert!(!EnrolmentError::Late.is_of_own_certificate());
+}
