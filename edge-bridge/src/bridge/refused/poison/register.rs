@@ -141,20 +141,21 @@ impl Register {
     /// Begins the attempt of a parked row that is leased again. Returns `None` if the row has to wait, otherwise `true` if messages have to be
     /// sent one at a time because of it. Rows at which the hub closes wait until `others_until_ms`.
     pub(super) fn begin_attempt(&mut self, now_ms: u64, row: RowKey, others_until_ms: u64) -> Option<bool> {
-        // Whoever was tried last is behind the others, or the oldest would take each turn.
-        let is_due =
-            |known: &&Known| !known.is_unanswered && known.due_ms <= now_ms && !known.waits_for_topic;
-        let first = self.known.values().filter(is_due).map(|known| known.order).min();
-        let Some(known) = self.known.get_mut(&row) else { return Some(false) };
-        if known.due_ms > now_ms {
+        let (due_ms, order) = match self.known.get(&row) {
+            Some(known) => (known.due_ms, known.order),
+            None => return Some(false),
+        };
+        if due_ms > now_ms {
             return None;
         }
+        let is_turn = self.first_due(now_ms) == Some(order);
+        let Some(known) = self.known.get_mut(&row) else { return Some(false) };
         let is_asked = std::mem::take(&mut known.is_asked) && !known.is_unanswered;
         let trials = if known.is_unanswered { &mut self.trials } else { &mut self.costly_trials };
         let waits_until_ms = match known.is_unanswered {
             _ if is_asked => 0,
             false if others_until_ms > now_ms => others_until_ms,
-            false if first != Some(known.order) => trials.again_ms().max(now_ms + TURN_MS),
+            false if !is_turn => trials.again_ms().max(now_ms + TURN_MS),
             _ if !trials.begin(now_ms) => trials.again_ms(),
             _ => 0,
         };
@@ -165,6 +166,14 @@ impl Register {
         // Unless it is parked again before, as when the bridge stops.
         known.due_ms = now_ms + RETRY_MS.1;
         Some(!known.is_unanswered)
+    }
+
+    /// Returns the order of the row whose turn it is among those at which the hub closes. Whoever was tried last is behind the others, or the oldest
+    /// would take each turn. `None`: none is due.
+    fn first_due(&self, now_ms: u64) -> Option<u64> {
+        let is_due =
+            |known: &&Known| !known.is_unanswered && known.due_ms <= now_ms && !known.waits_for_topic;
+        self.known.values().filter(is_due).map(|known| known.order).min()
     }
 
     /// Returns whether a row is registered as poison.
