@@ -85,14 +85,14 @@ impl<P: Pack> Uplink<P> {
             return Some(ReasonCode::PACKET_TOO_LARGE);
         }
         let Publish { topic, properties, .. } = &message.packed.publish;
-        let checked = validate_levels(topic).and_then(|()| match self.accepts_any_characters {
-            true => Ok(()),
-            false => validate_characters(topic),
-        });
-        let has_properties = version == Version::V5 && !self.accepts_any_characters;
-        let checked =
-            checked.and_then(|()| if has_properties { validate_properties(properties) } else { Ok(()) });
-        checked.is_err().then_some(ReasonCode::HUB_MAY_CLOSE)
+        let has_bad_characters = || {
+            // MQTT 3.1.1 sends no properties.
+            validate_characters(topic).is_err()
+                || version == Version::V5 && validate_properties(properties).is_err()
+        };
+        let may_close =
+            validate_levels(topic).is_err() || !self.accepts_any_characters && has_bad_characters();
+        may_close.then_some(ReasonCode::HUB_MAY_CLOSE)
     }
 
     /// Parks refused messages that need not be held in RAM. While the hub refuses the whole link all rows stay in place instead.

@@ -45,7 +45,7 @@ impl LearnedWindow {
         if self.published == 0 {
             self.first_ms = now_ms;
             let stood =
-                self.stood.take().filter(|(_, answered_ms)| now_ms - answered_ms.min(&now_ms) < QUICK_MS);
+                self.stood.take().filter(|(_, answered_ms)| now_ms.saturating_sub(*answered_ms) < QUICK_MS);
             self.went_on(stood.map(|(unacked, _)| unacked));
         }
         self.published += 1;

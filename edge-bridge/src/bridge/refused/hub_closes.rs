@@ -79,10 +79,7 @@ impl<P: Pack> Uplink<P> {
             gone.extend(self.refuse_closed_topic(now_ms, message, close, spool, stats));
             return gone;
         }
-        if !drops_refused(&message, spool) {
-            self.note_poison(now_ms, &rows);
-        }
-        self.park_poison(now_ms, Cause::Poison, close.reason, &message, spool, stats);
+        self.park_alone(now_ms, &message, close.reason, spool, stats);
         gone
     }
 
@@ -113,11 +110,7 @@ impl<P: Pack> Uplink<P> {
             let _ = self.poison.closed_topics.on_blamed(message.topic());
             // Parking uncounts it, as one in flight.
             self.refusals.on_out(message.topic());
-            if !drops_refused(&message, spool) {
-                let rows: Vec<_> = message.packed.rows.iter().map(|row| row_key(*row, spool)).collect();
-                self.note_poison(now_ms, &rows);
-            }
-            self.park_poison(now_ms, Cause::Poison, reason, &message, spool, stats);
+            self.park_alone(now_ms, &message, reason, spool, stats);
         }
     }
 
@@ -145,7 +138,7 @@ impl<P: Pack> Uplink<P> {
                 && !drops_refused(&message, spool)
             {
                 self.refusals.on_gone(message.topic());
-                self.park_alone(now_ms, &message, close, spool, stats);
+                self.park_alone(now_ms, &message, close.reason, spool, stats);
             } else {
                 self.hold_closed(now_ms, message, close, spool, stats);
             }
@@ -200,7 +193,7 @@ impl<P: Pack> Uplink<P> {
         let is_told = !self.refusals.is_said(&topic)
             && self.tell(now_ms, Cause::Topic, close.reason, &message, spool, stats);
         match self.refusals.on_closed(now_ms, message, close.reason, out) {
-            Some(message) => self.park_alone(now_ms, &message, close, spool, stats),
+            Some(message) => self.park_alone(now_ms, &message, close.reason, spool, stats),
             None if is_told => self.refusals.say(&topic),
             None => {}
         }
@@ -211,13 +204,15 @@ impl<P: Pack> Uplink<P> {
         &mut self,
         now_ms: u64,
         message: &Message,
-        close: HubClose,
+        reason: ReasonCode,
         spool: &mut impl Spool,
         stats: &mut Stats,
     ) {
-        let rows: Vec<_> = message.packed.rows.iter().map(|row| row_key(*row, spool)).collect();
-        self.note_poison(now_ms, &rows);
-        self.park_poison(now_ms, Cause::Poison, close.reason, message, spool, stats);
+        if !drops_refused(message, spool) {
+            let rows: Vec<_> = message.packed.rows.iter().map(|row| row_key(*row, spool)).collect();
+            self.note_poison(now_ms, &rows);
+        }
+        self.park_poison(now_ms, Cause::Poison, reason, message, spool, stats);
     }
 
     /// Reports the topic of the oldest suspected poison message once, at its second connection that ended without a PUBACK. The first end may be
